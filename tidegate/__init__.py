@@ -1,0 +1,1 @@
+"""Tidegate: pipelines on Kubernetes, run only where something changed."""
