@@ -1,0 +1,7 @@
+"""A stand-in for Azure Data Lake Storage Gen2: the calls of its SDK, translated to a blob service that is Azurite.
+
+What Azurite knows itself (filesystems, properties, downloads) is passed on byte for byte, with its signatures. What it
+does not know (create, append, flush, rename, list and delete of paths) is made of blob calls here, after the
+signature was checked. Not the real thing: a rename is a copy and a removal, whole for those who read, but a kill in
+between leaves the source too; there are no access control lists and no leases.
+"""

@@ -1,0 +1,208 @@
+"""The HTTP face: which calls are translated, which are passed on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import sys
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from azure.core.exceptions import HttpResponseError
+
+from datalake import sharedkey
+from datalake.lake import Conditions, Lake, Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+PIECE = 1024 * 1024
+MOST_ENTRIES = 5000
+NOT_PASSED_ON = frozenset({"connection", "host", "keep-alive", "transfer-encoding"})
+VERSION = "2021-12-02"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Whose lake it is, and where its blobs are."""
+
+    name: str
+    key: str
+    upstream: str
+    lake: Lake
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a translated call is answered with."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; `account` is set by `serve`."""
+
+    protocol_version = "HTTP/1.1"
+    account: Account
+
+    def handle_any(self) -> None:
+        """Translate the calls that Azurite does not know, pass on all others."""
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        _, filesystem, path = (*unquote(parts.path).lstrip("/").split("/", 2), "", "")[:3]
+        path = path.strip("/")
+        if not self._is_for_the_lake(path, query):
+            self._pass_on()
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            self._refuse_bad_signature()
+            answer = self._translated(filesystem, path, query, body)
+        except Refused as refused:
+            answer = _refusal(refused.status, refused.code, str(refused))
+        except HttpResponseError as error:
+            answer = _refusal(
+                error.status_code or 500, str(getattr(error, "error_code", "") or "InternalError"), error.message
+            )
+        except (ValueError, KeyError) as error:
+            answer = _refusal(400, "InvalidInput", f"{type(error).__name__}: {error}")
+        self._send(answer)
+
+    do_GET = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_POST = handle_any  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 (the base class names it)
+        """One line a request, without the query: it may hold a signature."""
+        sys.stderr.write(f"{self.command} {urlsplit(self.path).path} {args[1] if len(args) > 1 else ''}\n")
+
+    def _is_for_the_lake(self, path: str, query: Mapping[str, str]) -> bool:
+        if query.get("resource") == "filesystem":
+            return self.command == "GET"
+        if self.command == "PUT":
+            return bool(path) and (
+                query.get("resource") in ("file", "directory") or "x-ms-rename-source" in self.headers
+            )
+        return self.command == "PATCH" or (self.command == "DELETE" and bool(path) and "restype" not in query)
+
+    def _translated(self, filesystem: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
+        if self.command == "GET":
+            return self._list(filesystem, query)
+        if self.command == "DELETE":
+            self.account.lake.delete(filesystem, path, recursive=query.get("recursive") == "true")
+            return Answer(status=200, headers={})
+        if self.command == "PUT":
+            return Answer(status=201, headers=self._put(filesystem, path, query))
+        return self._patch(filesystem, path, query, body)
+
+    def _put(self, filesystem: str, path: str, query: Mapping[str, str]) -> dict[str, str]:
+        source = self.headers.get("x-ms-rename-source", "")
+        if not source:
+            properties, folder = self.headers.get("x-ms-properties", ""), query["resource"] == "directory"
+            return self.account.lake.create(
+                filesystem, path, folder=folder, properties=properties, conditions=self._conditions()
+            )
+        from_filesystem, _, from_path = unquote(source.partition("?")[0]).strip("/").partition("/")
+        return self.account.lake.rename(
+            (from_filesystem, from_path),
+            filesystem,
+            path,
+            source_match=self.headers.get("x-ms-source-if-match", ""),
+            conditions=self._conditions(),
+        )
+
+    def _patch(self, filesystem: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
+        position = int(query.get("position", "0"))
+        if query.get("action") == "append":
+            self.account.lake.append(filesystem, path, body, position=position)
+            return Answer(status=202, headers={})
+        if query.get("action") == "flush":
+            marks = self.account.lake.flush(filesystem, path, position=position, conditions=self._conditions())
+            return Answer(status=200, headers=marks)
+        raise Refused(501, "NotImplemented", f"action={query.get('action')} is not translated")
+
+    def _list(self, filesystem: str, query: Mapping[str, str]) -> Answer:
+        entries, following = self.account.lake.list_paths(
+            filesystem,
+            query.get("directory", "").strip("/"),
+            recursive=query.get("recursive") == "true",
+            most=min(int(query.get("maxResults", MOST_ENTRIES)), MOST_ENTRIES),
+            continuation=query.get("continuation", ""),
+        )
+        headers = {"x-ms-continuation": following} if following else {}
+        return Answer(status=200, headers=headers, body=json.dumps({"paths": entries}).encode())
+
+    def _conditions(self) -> Conditions:
+        return Conditions(
+            if_match=self.headers.get("If-Match", ""), if_none_match=self.headers.get("If-None-Match", "")
+        )
+
+    def _refuse_bad_signature(self) -> None:
+        account = self.account
+        headers = dict(self.headers.items())
+        fault = sharedkey.fault(self.command, self.path, headers, account=account.name, key=account.key)
+        if fault:
+            raise Refused(403, "AuthenticationFailed", f"Server failed to authenticate the request: {fault}.")
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        own = {"Content-Type": "application/json", "Content-Length": str(len(answer.body)), "x-ms-version": VERSION}
+        for name, value in {**own, **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def _pass_on(self) -> None:
+        """Hand the request to the blob service and its answer back, in pieces."""
+        connection = http.client.HTTPConnection(self.account.upstream.partition("//")[2], timeout=120)
+        try:
+            connection.putrequest(self.command, self.path, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in NOT_PASSED_ON:
+                    connection.putheader(name, value)
+            connection.endheaders()
+            left = int(self.headers.get("Content-Length") or 0)
+            while left and (piece := self.rfile.read(min(PIECE, left))):
+                connection.send(piece)
+                left -= len(piece)
+            self._hand_back(connection.getresponse())
+        finally:
+            connection.close()
+
+    def _hand_back(self, response: http.client.HTTPResponse) -> None:
+        known = response.getheader("Content-Length") is not None or self.command == "HEAD"
+        body = b"" if known else response.read()
+        self.send_response_only(response.status, response.reason)
+        for name, value in response.getheaders():
+            if name.lower() not in NOT_PASSED_ON:
+                self.send_header(name, value)
+        if not known:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+        while known and self.command != "HEAD" and (piece := response.read(PIECE)):
+            self.wfile.write(piece)
+
+
+def serve(*, account: str, key: str, upstream: str, listen: str) -> None:
+    """Answer requests until SIGTERM."""
+    host, _, port = listen.rpartition(":")
+    lake = Lake(account=account, key=key, upstream=upstream)
+    bound = type("Bound", (Handler,), {"account": Account(name=account, key=key, upstream=upstream, lake=lake)})
+    server = ThreadingHTTPServer((host, int(port)), bound)
+    signal.signal(signal.SIGTERM, _stop)
+    with server:
+        server.serve_forever()
+
+
+def _stop(_: int, __: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _refusal(status: int, code: str, message: str) -> Answer:
+    body = json.dumps({"error": {"code": code, "message": message}}).encode()
+    return Answer(status=status, headers={"x-ms-error-code": code}, body=body)

@@ -1,0 +1,1 @@
+"""The steps: one module each, what runs inside its pod. A step imports `tidegate.step` and no other step."""

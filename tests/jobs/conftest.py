@@ -1,0 +1,94 @@
+"""Stores on real servers; each test has a folder of its own in them."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.jobs.servers import Server, datalake, versitygw
+from tidegate.step import Prefix, Store, store_for
+from tidegate.step.stores import router
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CREDENTIALS = (
+    *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"),
+    *("AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    *("AZURE_STORAGE_KEY", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "TIDEGATE_ABFSS_ENDPOINT"),
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A store, a folder in it that is empty, and the server behind it."""
+
+    store: Store
+    root: Prefix
+    server: Server
+
+
+@pytest.fixture(autouse=True)
+def _only_our_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches a cloud that the machine happens to know."""
+    for name in CREDENTIALS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    router._store.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with versitygw(tmp_path_factory.mktemp("versitygw")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def abfss_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with datalake(tmp_path_factory.mktemp("datalake")) as server:
+        yield server
+
+
+@pytest.fixture
+def file_place(tmp_path: Path) -> Place:
+    folder = tmp_path / "store"
+    server = Server(folder.as_uri(), {}, "")
+    return Place(store_for("file:///"), Prefix(folder.as_uri()), server)
+
+
+@pytest.fixture
+def s3_place(s3_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return _place(s3_server, monkeypatch)
+
+
+@pytest.fixture
+def abfss_place(abfss_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return _place(abfss_server, monkeypatch)
+
+
+@pytest.fixture(params=["file", "s3", "abfss"])
+def place(request: pytest.FixtureRequest) -> Place:
+    """The same test on every store."""
+    chosen = request.getfixturevalue(f"{request.param}_place")
+    assert isinstance(chosen, Place)
+    return chosen
+
+
+@pytest.fixture(params=["s3", "abfss"])
+def remote_place(request: pytest.FixtureRequest) -> Place:
+    """The same test on every store behind a network."""
+    chosen = request.getfixturevalue(f"{request.param}_place")
+    assert isinstance(chosen, Place)
+    return chosen
+
+
+def _place(server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    return Place(store_for(server.root), Prefix(server.root) / uuid.uuid4().hex, server)

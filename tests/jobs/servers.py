@@ -1,0 +1,243 @@
+"""Real servers for the store tests: versitygw for S3, Azurite behind the Data Lake translator, and a proxy with faults.
+
+All listen on 127.0.0.1 only and end with the test session.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from azure.storage.filedatalake import DataLakeServiceClient
+
+from tidegate.cluster import cache
+from tidegate.cluster.programs import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parents[2]
+AZURITE = "3.35.0"
+"""The newest that runs on the Node of Debian 12."""
+
+BUCKET = "tidegate"
+ACCOUNT = "lake"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A store's server: the variables that reach it, and the URL of its bucket."""
+
+    root: str
+    environment: Mapping[str, str]
+    address: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def running(command: list[str], *, port: int, log: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Run a server until the block ends; fails with its log when the port does not open within 60 s."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **environment}, cwd=log.parent)
+    try:
+        _wait_for(port, process, log)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    pytest.fail(f"{process.args!r} does not answer on port {port}:\n{log.read_text()[-3000:]}")
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def versitygw(folder: Path) -> Iterator[Server]:
+    """S3 with a versioned bucket."""
+    for name in ("objects", "versions"):
+        (folder / name).mkdir()
+    port, key = free_port(), secrets.token_urlsafe(24)
+    address = f"127.0.0.1:{port}"
+    command = [str(program("versitygw")), "--quiet", "--port", address, "posix"]
+    command += ["--versioning-dir", str(folder / "versions"), str(folder / "objects")]
+    environment = {
+        "AWS_ACCESS_KEY_ID": "tidegate-tests",
+        "AWS_SECRET_ACCESS_KEY": key,
+        "AWS_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL_S3": f"http://{address}",
+    }
+    own = {"ROOT_ACCESS_KEY": "tidegate-tests", "ROOT_SECRET_KEY": key}
+    with running(command, port=port, log=folder / "versitygw.log", environment=own):
+        _make_bucket(environment)
+        yield Server(f"s3://{BUCKET}", environment, address)
+
+
+def _make_bucket(environment: Mapping[str, str]) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    client.create_bucket(Bucket=BUCKET)
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+
+
+@contextmanager
+def datalake(folder: Path) -> Iterator[Server]:
+    """Data Lake Gen2: our translator before Azurite, with one filesystem."""
+    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    blobs, lake = free_port(), free_port()
+    azurite = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(blobs), "--location", str(folder)]
+    azurite += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
+    translator = {
+        "DATALAKE_ACCOUNT": ACCOUNT,
+        "DATALAKE_KEY": key,
+        "AZURITE_URL": f"http://127.0.0.1:{blobs}",
+        "DATALAKE_LISTEN": f"127.0.0.1:{lake}",
+        "PYTHONPATH": str(ROOT / "images" / "standins" / "datalake"),
+    }
+    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    environment = {"TIDEGATE_ABFSS_ENDPOINT": f"http://127.0.0.1:{lake}", "AZURE_STORAGE_KEY": key}
+    with (
+        running(azurite, port=blobs, log=folder / "azurite.log", environment=own),
+        running([sys.executable, "-m", "datalake"], port=lake, log=folder / "lake.log", environment=translator),
+    ):
+        _make_filesystem(f"http://127.0.0.1:{lake}/{ACCOUNT}", key)
+        yield Server(f"abfss://{BUCKET}@{ACCOUNT}", environment, f"127.0.0.1:{lake}", {"key": key})
+
+
+def _azurite() -> Path:
+    """Azurite's blob server, installed into the cache once."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("npm is missing, which brings Azurite: install nodejs and npm")
+
+    def install(folder: Path) -> None:
+        command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"azurite@{AZURITE}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        assert done.returncode == 0, f"npm could not install azurite {AZURITE}:\n{done.stderr[-2000:]}"
+
+    return cache.entry("npm", f"azurite-{AZURITE}", install) / "node_modules" / ".bin" / "azurite-blob"
+
+
+def _make_filesystem(url: str, key: str) -> None:
+    credential = {"account_name": ACCOUNT, "account_key": key}
+    with DataLakeServiceClient(url, credential=credential) as service:
+        service.create_file_system(BUCKET)
+
+
+@dataclass
+class FaultyProxy:
+    """Passes requests on to `upstream`, but for those that a fault takes.
+
+    `faults` are taken in order by the first request with their method: `lose answer` lets the server do it and then
+    drops the connection, `503` answers so without asking it, `cut body` ends the answer in its middle.
+    """
+
+    upstream: str
+    faults: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+    address: str = ""
+
+    @contextmanager
+    def serving(self) -> Iterator[FaultyProxy]:
+        """Serve on a free port until the block ends."""
+        handler = type("Bound", (_Faulty,), {"proxy": self})
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.address = f"127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def fault_for(self, request: str) -> str:
+        """The fault this request takes, if any; a fault's method may name more: `PUT rename`."""
+        self.seen.append(request)
+        if self.faults and request.startswith(self.faults[0][0]):
+            return self.faults.pop(0)[1]
+        return ""
+
+
+class _Faulty(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy: FaultyProxy
+
+    def any_method(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        what = "rename " if "x-ms-rename-source" in self.headers else ""
+        fault = self.proxy.fault_for(f"{self.command} {what}{self.path}")
+        self.close_connection = bool(fault)
+        if fault == "503":
+            self.send_response(503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        status, headers, answer = self._ask(body)
+        if fault != "lose answer":
+            self._answer(status, headers, answer[: len(answer) // 2] if fault == "cut body" else answer)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = do_PATCH = any_method  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
+
+    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        connection = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
+        try:
+            connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                connection.putheader(name, value)
+            connection.endheaders(body)
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
+        finally:
+            connection.close()
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        length = {name.lower(): value for name, value in headers}.get("content-length", str(len(body)))
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", length)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)

@@ -1,0 +1,67 @@
+"""What Data Lake Storage and its SDK say, in the words of `tidegate.step.errors`."""
+
+# Values and clients have no types before they are looked at; clients are imported when used.
+# ruff: noqa: ANN401, PLC0415
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from tidegate.step.errors import AccessDenied, BadInput, Changed, Exists, NoBucket, NotFound, StepError, TryAgain
+from tidegate.step.urls import split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NO_FILESYSTEM = frozenset({"FilesystemNotFound", "ContainerNotFound"})
+NO_ANSWER, FORBIDDEN, THROTTLED, SERVER_FAULT = 0, 403, 429, 500
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Raise what the service answered, or did not answer, as one of our errors."""
+    from azure.core import exceptions as azure
+
+    try:
+        yield
+    except azure.ClientAuthenticationError as error:
+        raise _denied(error, url) from None
+    except azure.HttpResponseError as error:
+        raise _answered(error, url) from None
+    except (azure.ServiceRequestError, azure.ServiceResponseError, azure.IncompleteReadError) as error:
+        raise TryAgain(f"{url}: {error}; is the account's name right and the service up?", url=url) from None
+    except (azure.AzureError, ValueError) as error:
+        raise BadInput(f"{url} is not accepted: {error}", url=url) from None
+
+
+def _answered(error: Any, url: str) -> StepError:
+    status, code = int(error.status_code or 0), str(getattr(error, "error_code", "") or error.reason or "")
+    filesystem, _, account = split(url).box.partition("@")
+    if code.rpartition(".")[2] in NO_FILESYSTEM:
+        missing = f"the filesystem {filesystem!r} of account {account!r} does not exist"
+        return NoBucket(f"{missing}; create it or correct {url}", url=url)
+    if status in (404, 412, 409):
+        return _unmet(status, code, url)
+    if status == FORBIDDEN:
+        return _denied(error, url)
+    if status in (NO_ANSWER, THROTTLED) or status >= SERVER_FAULT:
+        return TryAgain(f"{url}: the service said {status or 'half an answer'} {code}", url=url)
+    return BadInput(f"{url}: the service refused the request ({status} {code}); check the URL", url=url)
+
+
+def _denied(error: Any, url: str) -> StepError:
+    """Refused by the service, or by the identity's own: then there is no code but words."""
+    said = getattr(error, "error_code", "") or str(error).partition("\n")[0][:200]
+    advice = "correct $AZURE_STORAGE_KEY or $AZURE_CLIENT_SECRET, or the role of that identity"
+    return AccessDenied(f"{url}: the service refused the credentials ({said}); {advice}", url=url)
+
+
+def _unmet(status: int, code: str, url: str) -> StepError:
+    if status == 404:  # noqa: PLR2004
+        return NotFound(f"{url} does not exist; correct the URL or write the object first", url=url)
+    if status == 412:  # noqa: PLR2004
+        return Changed(f"{url} is no longer the version it was", url=url)
+    if code.rpartition(".")[2] in {"PathAlreadyExists", "BlobAlreadyExists"}:
+        return Exists(f"{url} exists already", url=url)
+    return TryAgain(f"{url}: the service said {status} {code}", url=url)
