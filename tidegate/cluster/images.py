@@ -1,0 +1,193 @@
+"""Build the images that `skaffold.yaml` lists, and bring them to a cluster.
+
+Reads: `skaffold.yaml`, the Dockerfiles and the files that their COPY lines name. Writes: images named
+`[<registry>/]tidegate/<image>:<12 hex>` in the engine. The tag is a digest of everything that goes in (the Dockerfile,
+the copied files, the tags of the images it stands on).
+Again: an image whose tag the engine has is not built, one that a node has is not loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from tidegate.cluster import commands, engine, programs
+from tidegate.cluster.errors import ClusterError
+from tidegate.cluster.project import ROOT
+from tidegate.progress import progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+LEFTOVERS = ("__pycache__",)
+"""Folders that `.dockerignore` keeps out of the images, and so out of the tags."""
+
+
+class ImageError(ClusterError):
+    """`skaffold.yaml` or a Dockerfile does not fit the checkout; the text says what to change."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One line of `skaffold.yaml`."""
+
+    name: str
+    """Last part of the repository, such as `train_model`."""
+    repository: str
+    """Such as `tidegate/train_model`; a registry's name is put before it."""
+    dockerfile: Path
+    """Relative to the checkout."""
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """Build argument -> name of the image in this list that it is set to, such as `BASE: base`."""
+
+
+def listed(root: Path = ROOT) -> list[Image]:
+    """All images of `skaffold.yaml`, each after the images it stands on.
+
+    Raises:
+        ImageError: An image requires one that is not listed before it.
+    """
+    document = yaml.safe_load((root / "skaffold.yaml").read_text(encoding="utf-8"))
+    images = [_image(artifact) for artifact in document["build"]["artifacts"]]
+    seen: set[str] = set()
+    for image in images:
+        if missing := set(image.bases.values()) - seen:
+            raise ImageError(f"skaffold.yaml: put {', '.join(sorted(missing))} before {image.name}, which stands on it")
+        seen.add(image.name)
+    return images
+
+
+def _image(artifact: Mapping[str, Any]) -> Image:
+    bases = {need["alias"]: _name(need["image"]) for need in artifact.get("requires", [])}
+    dockerfile = Path(artifact["docker"]["dockerfile"])
+    return Image(_name(artifact["image"]), artifact["image"], dockerfile, bases)
+
+
+def _name(repository: str) -> str:
+    return repository.rsplit("/", 1)[-1]
+
+
+def references(*, registry: str | None = None, root: Path = ROOT) -> dict[str, str]:
+    """Image name -> full reference that the present state of the checkout gives, built or not."""
+    tags: dict[str, str] = {}
+    refs: dict[str, str] = {}
+    prefix = f"{registry.rstrip('/')}/" if registry else ""
+    for image in listed(root):
+        tags[image.name] = _digest(image, [tags[base] for base in image.bases.values()], root)
+        refs[image.name] = f"{prefix}{image.repository}:{tags[image.name]}"
+    return refs
+
+
+def _digest(image: Image, base_tags: list[str], root: Path) -> str:
+    """12 hex digits over the Dockerfile, the files it copies (path, mode, content) and the bases' tags."""
+    digest = hashlib.sha256("\n".join(base_tags).encode())
+    for path in [*copied(image, root), root / image.dockerfile]:
+        runnable = bool(path.stat().st_mode & 0o100)
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(root)}\0{runnable}\0{content}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def copied(image: Image, root: Path = ROOT) -> list[Path]:
+    """The files that the image's COPY lines take from the checkout, sorted.
+
+    Raises:
+        ImageError: The Dockerfile, or something that a COPY line names, is not there.
+    """
+    files: set[Path] = set()
+    if not (root / image.dockerfile).is_file():
+        raise ImageError(f"skaffold.yaml lists {image.repository}, but there is no {image.dockerfile}")
+    for source in _sources((root / image.dockerfile).read_text(encoding="utf-8")):
+        found = {file for path in root.glob(source.rstrip("/")) for file in _files(path)}
+        if not found:
+            raise ImageError(f"{image.dockerfile}: COPY {source}: there is no such file in {root}")
+        files |= found
+    return sorted(files)
+
+
+def _sources(dockerfile: str) -> Iterator[str]:
+    """First arguments of every COPY that takes from the context; build stages (`--from=`) are no files of ours."""
+    for line in dockerfile.replace("\\\n", " ").splitlines():
+        instruction, *words = line.split() or [""]
+        if instruction.upper() != "COPY" or any(word.startswith("--from=") for word in words):
+            continue
+        yield from [word for word in words if not word.startswith("--")][:-1]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return [file for file in path.rglob("*") if file.is_file() and not set(LEFTOVERS) & set(file.parts)]
+
+
+def build(*, registry: str | None = None) -> dict[str, str]:
+    """Build what the engine lacks; returns image name -> full reference, for every image of the list.
+
+    Raises:
+        CommandFailed: A build failed; the error carries the last lines it printed.
+    """
+    refs = references(registry=registry)
+    present = _in_engine()
+    for image in listed():
+        if refs[image.name] not in present:
+            with progress.phase(f"Build image {image.name}"):
+                _build(image, refs)
+    return refs
+
+
+def _build(image: Image, refs: Mapping[str, str]) -> None:
+    arguments = [part for alias, base in image.bases.items() for part in ("--build-arg", f"{alias}={refs[base]}")]
+    command = [engine.docker(), "build", "--progress=plain", "--network=host", f"--file={image.dockerfile}", *arguments]
+    command += [f"--tag={refs[image.name]}", "."]
+    commands.run(command, log=f"build-{image.name}", env={"DOCKER_BUILDKIT": "1"}, cwd=ROOT)
+
+
+def _in_engine() -> set[str]:
+    return set(commands.output([engine.docker(), "image", "ls", "--format={{.Repository}}:{{.Tag}}"]).split())
+
+
+def load(refs: Iterable[str], *, cluster: str) -> list[str]:
+    """Bring into the nodes of a kind cluster what any of them lacks, as one archive; returns what was loaded.
+
+    One archive, because images share layers and `docker save` writes a shared layer once.
+    """
+    kind, environment = programs.program("kind"), engine.environment()
+    nodes = commands.output([kind, "get", "nodes", f"--name={cluster}"], env=environment).split()
+    held = [_in_node(node) for node in nodes]
+    lacking = [ref for ref in dict.fromkeys(refs) if any(_in_containerd(ref) not in node for node in held)]
+    if lacking:
+        with progress.phase(f"Load {len(lacking)} image(s) into {cluster}"), tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder, "images.tar")
+            commands.run([engine.docker(), "save", f"--output={archive}", *lacking], log="save-images")
+            load: list[str | Path] = [kind, "load", "image-archive", archive, f"--name={cluster}"]
+            commands.run(load, log="load-images", env=environment)
+    return lacking
+
+
+def _in_node(node: str) -> set[str]:
+    listing = [engine.docker(), "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q"]
+    return set(commands.output(listing).split())
+
+
+def _in_containerd(ref: str) -> str:
+    """The name under which containerd keeps `ref`: with its registry, and `library/` where it has one part only."""
+    first, _, rest = ref.partition("/")
+    if rest and (first == "localhost" or set(".:") & set(first)):
+        return ref
+    return f"docker.io/{ref}" if rest else f"docker.io/library/{ref}"
+
+
+def push(refs: Iterable[str]) -> None:
+    """Push each reference to the registry that its name begins with.
+
+    Raises:
+        CommandFailed: The registry refused; the error carries what docker said.
+    """
+    for ref in refs:
+        with progress.phase(f"Push {ref}"):
+            commands.run([engine.docker(), "push", ref], log="push-image")
