@@ -1,0 +1,129 @@
+"""Every way of rendering the chart that is worth looking at, and the rendering itself.
+
+`RENDERS` maps a name to the values laid over the defaults; those that need the official chart begin with `official`.
+`render(name)` gives the documents; each combination is rendered once a session.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tidegate.cluster.chart import CHART, find_airflow_chart, merged, stage
+from tidegate.cluster.programs import program
+
+KUBE_VERSION = "1.34.4"
+MIRROR = "registry.example/mirror"
+
+Values = dict[str, Any]
+Documents = list[dict[str, Any]]
+
+
+def example(name: str) -> Values:
+    """The values of a file in the chart's `examples/`."""
+    values: Values = yaml.safe_load((CHART / "examples" / f"{name}.yaml").read_text())
+    return values
+
+
+MIRRORED: Values = {
+    "global": {"imageRegistry": MIRROR},
+    "airflow": {
+        "images": {
+            "airflow": {"repository": f"{MIRROR}/tidegate/airflow"},
+            "gitSync": {"repository": f"{MIRROR}/git-sync/git-sync"},
+        }
+    },
+}
+OPEN: Values = {"networkPolicies": {"enabled": False}}
+ELSEWHERE: Values = {
+    "devcloud": {"enabled": False},
+    "database": {"enabled": False},
+    "stepDefaults": {"egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
+    "airflow": {"dags": {"gitSync": {"repo": "https://git.example/pipelines.git"}}},
+}
+ALONE = example("standalone")
+
+OFFICIAL: dict[str, Values] = {
+    "official": {},
+    "official-without-policies": OPEN,
+    "official-mirrored": MIRRORED,
+    "official-elsewhere": ELSEWHERE,
+    "official-production": example("production"),
+    "official-git-dag-bundle": example("git_dag_bundle"),
+}
+STANDALONE: dict[str, Values] = {
+    "standalone": {},
+    "standalone-without-policies": OPEN,
+    "standalone-mirrored": MIRRORED,
+    "standalone-elsewhere": ELSEWHERE,
+    "standalone-production": merged(example("production"), ALONE),
+    "standalone-git-dag-bundle": example("git_dag_bundle"),
+}
+RENDERS = {**OFFICIAL, **STANDALONE}
+
+
+def _explicit() -> Path | None:
+    named = os.environ.get("AIRFLOW_CHART")
+    return Path(named) if named else None
+
+
+# While tests are collected, not in a test: those may not reach the network.
+AIRFLOW_CHART, _ = find_airflow_chart(_explicit())
+
+
+def airflow_chart() -> Path:
+    """The official chart, or the end of this test."""
+    if AIRFLOW_CHART is None:
+        pytest.skip("optional: not run: the official Airflow chart is not to be had here; set AIRFLOW_CHART=path")
+    return AIRFLOW_CHART
+
+
+def staged(name: str) -> Path:
+    """The chart a render starts from."""
+    return stage(airflow_chart() if name.startswith("official") else None)
+
+
+def helm(*words: str | Path, values: Values | None = None) -> subprocess.CompletedProcess[str]:
+    """Run helm with values on its standard input; without a cluster, and without looking for one."""
+    command = [str(program("helm")), *map(str, words)]
+    given = yaml.safe_dump(values or {})
+    environment = {**os.environ, "KUBECONFIG": "/dev/null"}
+    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
+
+
+def template(chart: Path, values: Values) -> subprocess.CompletedProcess[str]:
+    """`helm template` as release `tidegate` in namespace `tidegate`."""
+    where = ["--namespace", "tidegate", "--kube-version", KUBE_VERSION]
+    return helm("template", "tidegate", chart, *where, "--values", "-", values=values)
+
+
+@cache
+def text(name: str) -> str:
+    """What `helm template` prints for one of `RENDERS`."""
+    done = template(staged(name), RENDERS[name])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@cache
+def render(name: str) -> Documents:
+    """The documents of one of `RENDERS`."""
+    return [document for document in yaml.safe_load_all(text(name)) if document]
+
+
+def find(documents: Documents, kind: str, name: str) -> dict[str, Any]:
+    """The one document of that kind and name."""
+    found = [d for d in documents if (d["kind"], d["metadata"]["name"]) == (kind, name)]
+    assert len(found) == 1, f"{len(found)} of {kind}/{name}"
+    return found[0]
+
+
+def title(document: dict[str, Any]) -> str:
+    """How to speak of a document in a message."""
+    return f"{document['kind']}/{document['metadata']['name']}"

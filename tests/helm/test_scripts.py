@@ -1,0 +1,186 @@
+"""The scripts that the chart mounts into its containers."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import subprocess
+from typing import TYPE_CHECKING
+
+import boto3
+import psycopg2
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from tests.helm.renders import render
+from tidegate.cluster.chart import CHART
+from tidegate.cluster.programs import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from botocore.client import BaseClient
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, CHART / "files" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_script_is_mounted_as_it_is() -> None:
+    maps = [d["data"] for d in render("standalone") if d["kind"] == "ConfigMap"]
+    for path in (CHART / "files").iterdir():
+        assert [data[path.name] for data in maps if path.name in data] == [path.read_text()]
+
+
+class FakeDatabase:
+    """One answer to every query; notes what was asked. As much of psycopg2 as the scripts use."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer, self.url = answer, ""
+        self.asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def connect(self, url: str, **_: object) -> FakeDatabase:
+        self.url = url
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self
+
+    def cursor(self) -> FakeDatabase:
+        return self
+
+    def __enter__(self) -> FakeDatabase:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def execute(self, query: str, values: tuple[str, ...] = ()) -> None:
+        self.asked.append((query, values))
+
+    def fetchone(self) -> tuple[object]:
+        return (self.answer,)
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv(
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://airflow:pw@postgresql:5432/airflow"
+    )
+    return "postgresql://airflow:pw@postgresql:5432/airflow"
+
+
+HEARTBEATS = {
+    "fresh": (3.0, 0),
+    "stale": (121.0, 1),
+    "never": (None, 1),
+    "no database": (psycopg2.OperationalError("connection refused"), 0),
+}
+
+
+@pytest.mark.parametrize("state", HEARTBEATS)
+def test_a_probe_fails_only_without_a_fresh_heartbeat(
+    state: str, connection: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer, code = HEARTBEATS[state]
+    heartbeat, database = script("heartbeat"), FakeDatabase(answer)
+    monkeypatch.setattr(heartbeat.psycopg2, "connect", database.connect)
+    monkeypatch.setattr(heartbeat.socket, "gethostname", lambda: "airflow-scheduler-0")
+    assert heartbeat.main("SchedulerJob") == code
+    assert database.url == connection
+    assert [values for _, values in database.asked] == [("SchedulerJob", "airflow-scheduler-0")] * len(database.asked)
+    assert "pw" not in capsys.readouterr().out
+
+
+def test_waiting_ends_when_a_version_is_stamped(connection: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait, answers = script("wait_for_migrations"), [psycopg2.OperationalError("starting up"), False, True]
+    became: list[list[str]] = []
+    monkeypatch.setattr(wait.psycopg2, "connect", lambda url, **k: FakeDatabase(answers.pop(0)).connect(url, **k))
+    monkeypatch.setattr(wait.time, "sleep", lambda _: None)
+    monkeypatch.setattr(wait.os, "execvp", lambda _, words: became.append(words))
+    wait.main()
+    assert answers == []
+    assert [words[:3] for words in became] == [["airflow", "db", "check-migrations"]]
+
+
+ACCOUNT = {"access": "step-hello", "secret": "a-secret-of-hello", "role": "user"}
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A real versitygw as the chart runs it, and the bucket Job's environment."""
+    port = free_port()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    for name in ("objects", "versions", "accounts"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "accounts" / "users.json").write_text(json.dumps({"accessAccounts": {"step-hello": ACCOUNT}}))
+    settings = {
+        "ROOT_ACCESS_KEY": "root",
+        "ROOT_SECRET_KEY": "root-secret",
+        "VGW_PORT": f"127.0.0.1:{port}",
+        "VGW_IAM_DIR": str(tmp_path / "accounts"),
+        "VGW_VERSIONING_DIR": str(tmp_path / "versions"),
+    }
+    with subprocess.Popen([program("versitygw"), "--quiet", "posix", tmp_path / "objects"], env=settings) as server:
+        for name, value in {
+            "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "root",
+            "AWS_SECRET_ACCESS_KEY": "root-secret",
+            "BUCKET": "lake",
+            "PREFIX": "team/",
+            "ACCOUNTS": "step-hello",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield
+        server.terminate()
+
+
+def as_step() -> BaseClient:
+    keys = {"aws_access_key_id": "step-hello", "aws_secret_access_key": ACCOUNT["secret"]}
+    return boto3.client("s3", config=Config(s3={"addressing_style": "path"}), **keys)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_bucket_is_filled_once_and_steps_may_use_it(capsys: pytest.CaptureFixture[str]) -> None:
+    bucket, sample = script("bucket"), (CHART / "files" / "petrol_sample.csv").read_bytes()
+    bucket.EVERY_SECONDS = 0.1
+    bucket.main()
+    s3 = as_step()
+    assert s3.get_object(Bucket="lake", Key="team/data/petrol_consumption.csv")["Body"].read() == sample
+    assert s3.get_bucket_versioning(Bucket="lake")["Status"] == "Enabled"
+    s3.put_object(Bucket="lake", Key="team/data/petrol_consumption.csv", Body=b"mine")
+    bucket.main()
+    assert s3.get_object(Bucket="lake", Key="team/data/petrol_consumption.csv")["Body"].read() == b"mine"
+    assert "root-secret" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("store")
+def test_a_step_may_not_touch_the_bucket_itself() -> None:
+    bucket = script("bucket")
+    bucket.EVERY_SECONDS = 0.1
+    bucket.main()
+    for forbidden in (
+        lambda s3: s3.create_bucket(Bucket="another"),
+        lambda s3: s3.delete_bucket(Bucket="lake"),
+        lambda s3: s3.put_bucket_policy(Bucket="lake", Policy="{}"),
+        lambda s3: s3.put_bucket_versioning(Bucket="lake", VersioningConfiguration={"Status": "Suspended"}),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            forbidden(as_step())

@@ -1,0 +1,98 @@
+"""The ConfigMap `tidegate-steps` says what Airflow needs to start a step's pod."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.helm.renders import RENDERS, find, render, staged, template
+
+KEYS = {
+    "active_deadline_seconds",
+    "env",
+    "image",
+    "image_pull_policy",
+    "image_pull_secrets",
+    "node_selector",
+    "resources",
+    "secret",
+    "secret_keys",
+    "tolerations",
+}
+AWS_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+
+
+def steps(name: str) -> dict[str, Any]:
+    data = find(render(name), "ConfigMap", "tidegate-steps")["data"]
+    return {key: json.loads(value) for key, value in data.items()}
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_every_step_is_described_in_full(name: str) -> None:
+    found = steps(name)
+    assert set(found.pop("_platform")) == {"store_root"}
+    assert set(found) == {"hello", "train_model", "upload_model"}
+    assert {key: set(step) for key, step in found.items()} == dict.fromkeys(found, KEYS)
+    assert all(step["resources"]["limits"]["memory"] for step in found.values())
+
+
+@pytest.mark.parametrize("name", ["official", "standalone"])
+def test_the_development_store_gives_each_step_an_account_of_its_own(name: str) -> None:
+    documents = render(name)
+    accounts = json.loads(_secret(documents, "versitygw-accounts")["users.json"])["accessAccounts"]
+    for key, step in steps(name).items():
+        if key != "_platform":
+            secret = _secret(documents, step["secret"])
+            assert step["secret_keys"] == AWS_KEYS
+            assert sorted(secret) == AWS_KEYS
+            account = accounts[secret["AWS_ACCESS_KEY_ID"]]
+            assert (account["secret"], account["role"]) == (secret["AWS_SECRET_ACCESS_KEY"], "user")
+            assert step["env"]["AWS_ENDPOINT_URL_S3"] == "http://versitygw.tidegate.svc:7070"
+    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 3
+
+
+def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
+    return {k: base64.b64decode(v).decode() for k, v in find(documents, "Secret", name)["data"].items()}
+
+
+@pytest.mark.parametrize("name", ["official-production", "standalone-production"])
+def test_a_real_cloud_needs_no_key(name: str) -> None:
+    found = steps(name)
+    assert found.pop("_platform") == {"store_root": "s3://example-tidegate"}
+    assert all(step["secret_keys"] == [] for step in found.values())
+    assert all(step["env"] == {"AWS_REGION": "eu-central-1"} for step in found.values())
+
+
+def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
+    done = template(staged("standalone"), values)
+    assert done.returncode == 0, done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def test_a_step_overrides_only_what_it_names() -> None:
+    own = {"env": {"A": "2"}, "secretKeys": ["TOKEN"], "resources": {"limits": {"memory": "1Gi"}}}
+    values = {"stepDefaults": {"env": {"A": "1", "B": "1"}}, "steps": {"hello": own}}
+    step = json.loads(find(rendered(values), "ConfigMap", "tidegate-steps")["data"]["hello"])
+    assert {key: step["env"][key] for key in "AB"} == {"A": "2", "B": "1"}
+    assert step["secret_keys"] == ["TOKEN", *AWS_KEYS]
+    assert step["resources"] == {"limits": {"memory": "1Gi"}, "requests": {"cpu": "50m", "memory": "64Mi"}}
+
+
+def test_a_secret_of_ones_own_is_not_made() -> None:
+    documents = rendered({"steps": {"hello": {"secret": "mine"}}})
+    assert json.loads(find(documents, "ConfigMap", "tidegate-steps")["data"]["hello"])["secret"] == "mine"
+    names = {d["metadata"]["name"] for d in documents if d["kind"] == "Secret"}
+    assert names & {"mine", "step-hello"} == set()
+
+
+def test_a_bucket_with_a_prefix_is_taken_apart() -> None:
+    documents = rendered({"store": {"root": "s3://lake/teams/a/"}})
+    job = find(documents, "Job", "devcloud-bucket-1")
+    environment = {v["name"]: v.get("value") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
+    assert (environment["BUCKET"], environment["PREFIX"]) == ("lake", "teams/a/")
+    platform = json.loads(find(documents, "ConfigMap", "tidegate-steps")["data"]["_platform"])
+    assert platform == {"store_root": "s3://lake/teams/a"}
