@@ -1,0 +1,97 @@
+"""Airflow on a metadata database of its own, and a Kubernetes API that answers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.dags.kubernetes_api import KubernetesApi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Airflow and the Kubernetes client read these once, when they are imported.
+HOME = Path(tempfile.mkdtemp(prefix="tidegate-airflow-"))
+KUBECONFIG = HOME / "kubeconfig"
+os.environ |= {
+    "AIRFLOW_HOME": str(HOME),
+    "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
+    "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+    "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "KUBECONFIG": str(KUBECONFIG),
+    "TIDEGATE_STEPS_NAMESPACE": "tidegate-steps",
+}
+os.environ.pop("KUBERNETES_SERVICE_HOST", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Warnings of Airflow's own code are Airflow's to mend."""
+    for line in ("ignore:::airflow", "ignore:::fastapi", "ignore:::flask_limiter", "ignore:::starlette"):
+        config.addinivalue_line("filterwarnings", line)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+def entry(step: str, **changes: object) -> str:
+    """What the chart writes for a step."""
+    return json.dumps(
+        {
+            "image": f"tidegate/{step}:0123456789ab",
+            "env": {"AWS_REGION": "us-east-1"},
+            "secret": f"step-{step.replace('_', '-')}",
+            "secret_keys": ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+            "resources": {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+            "active_deadline_seconds": 3600,
+            "node_selector": {},
+            "tolerations": [],
+            "image_pull_policy": "IfNotPresent",
+            "image_pull_secrets": [],
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+def config() -> dict[str, str]:
+    """The ConfigMap's data."""
+    steps = {step: entry(step) for step in ("hello", "train_model", "upload_model")}
+    return {"_platform": json.dumps({"store_root": "s3://tidegate"}), **steps}
+
+
+@pytest.fixture
+def api(config: dict[str, str]) -> Iterator[KubernetesApi]:
+    """A Kubernetes API that has the ConfigMap, and a kubeconfig that points to it."""
+    server = KubernetesApi()
+    server.config_maps["tidegate-steps"] = config
+    server.start()
+    cluster = {"name": "fake", "cluster": {"server": server.url}}
+    context = {"name": "fake", "context": {"cluster": "fake", "user": "fake"}}
+    users = [{"name": "fake", "user": {"token": "not-a-secret"}}]
+    document = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "fake"}
+    KUBECONFIG.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **document}))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def database() -> None:
+    """Airflow's metadata database, migrated as the chart does it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "airflow", "db", "migrate"], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

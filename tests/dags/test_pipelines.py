@@ -1,0 +1,96 @@
+"""The DAG files: they parse, the same way every time, and every pod they lead to is let in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.sdk.exceptions import ParamValidationError
+
+from tests.dags.conftest import ROOT, entry
+from tests.helm.restricted import violations
+from tidegate.airflow.identity import Identity
+from tidegate.airflow.notify import Notify
+from tidegate.airflow.operator import StepOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+SERIALIZED = """
+import json, sys
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.serialization.serialized_objects import DagSerialization
+bag = BundleDagBag(bundle_path=sys.argv[1], dag_folder=sys.argv[1], bundle_name="dags")
+print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}, sort_keys=True))
+"""
+
+
+@pytest.fixture(scope="module")
+def dags(database: None) -> dict[str, DAG]:
+    folder = ROOT / "dags"
+    bag = BundleDagBag(bundle_path=folder, dag_folder=str(folder), bundle_name="dags")
+    assert bag.import_errors == {}
+    return dict(bag.dags)
+
+
+def test_one_file_for_each_pipeline_named_like_it(dags: dict[str, DAG]) -> None:
+    assert sorted(dags) == sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+
+
+def test_every_pipeline_explains_itself_and_bounds_its_runs(dags: dict[str, DAG]) -> None:
+    for dag in dags.values():
+        assert (dag.doc_md or "").strip(), dag.dag_id
+        assert dag.max_active_runs < 16, f"{dag.dag_id} takes Airflow's default"
+        assert not dag.catchup, dag.dag_id
+        for task in dag.tasks:
+            assert isinstance(task.on_failure_callback[0], Notify), task
+
+
+def test_petrol_is_what_was_asked_for(dags: dict[str, DAG]) -> None:
+    petrol = dags["petrol"]
+    assert petrol.timetable.expression == "0 * * * *"
+    assert petrol.max_active_runs == 1
+    assert {(task.retries, task.retry_delay) for task in petrol.tasks} == {(2, timedelta(minutes=1))}
+    assert petrol.task_dict["train_model"].downstream_task_ids == {"upload_model"}
+    assert set(petrol.params) == {"data", "target", "n_estimators", "test_size", "random_state"}
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [("n_estimators", 0), ("n_estimators", "many"), ("test_size", 0), ("test_size", 1), ("target", ""), ("data", "")],
+)
+def test_a_form_refuses_what_the_step_would_refuse(dags: dict[str, DAG], name: str, bad: object) -> None:
+    with pytest.raises(ParamValidationError):
+        dags["petrol"].params.get_param(name).resolve(bad)
+
+
+def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
+    walked = []
+    for dag in dags.values():
+        for task in dag.tasks:
+            assert isinstance(task, StepOperator), f"{task}: step() is the one way to run something"
+            task.inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
+            run = Identity(dag_id=dag.dag_id, run_id="r", task_id=task.task_id, try_number=1, logical_date="x")
+            config = {"_platform": json.dumps({"store_root": "s3://tidegate"}), task.step: entry(task.step)}
+            assert violations(task.build(config, run)) == []
+            walked.append(task.task_id)
+    assert {"hello", "train_model", "upload_model"} <= set(walked)
+
+
+def test_two_processes_read_the_same_pipelines(database: None) -> None:
+    def serialized(seed: str) -> str:
+        command = [sys.executable, "-c", SERIALIZED, str(ROOT / "dags")]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
+        return next(line for line in done.stdout.splitlines() if line.startswith("DAGS "))
+
+    first, second = serialized("1"), serialized("2")
+    assert first == second
+    assert '"petrol"' in first
+    assert "object at 0x" not in first

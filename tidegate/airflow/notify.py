@@ -1,0 +1,88 @@
+"""Tells people that a task failed for good: always in the task's log, and by mail or webhook where one is set.
+
+Reads: `$TIDEGATE_NOTIFY_EMAIL`, addresses with commas between them, sent through the connection `smtp_default`;
+`$TIDEGATE_NOTIFY_WEBHOOK`, a URL that takes `{"text": ...}` as Slack, Teams and Mattermost do. Both come from a Secret
+of Airflow's pods and are never logged. Unset, nothing is sent.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseNotifier
+
+from tidegate.airflow.identity import pod_name
+from tidegate.airflow.operator import identity_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow.sdk import Context
+
+EMAIL_VARIABLE, WEBHOOK_VARIABLE = "TIDEGATE_NOTIFY_EMAIL", "TIDEGATE_NOTIFY_WEBHOOK"
+
+WEBHOOK_SECONDS = 10
+"""How long the webhook may take."""
+
+
+class Notify(BaseNotifier):
+    """For `on_failure_callback`; it is called once a task has no tries left."""
+
+    def notify(self, context: Context) -> None:
+        """Log the failure, then send it wherever it is wanted; what cannot be sent is logged and fails nothing."""
+        title, text = _title(context), describe(context)
+        self.log.error("%s\n%s", title, text)
+        if addresses := os.environ.get(EMAIL_VARIABLE):
+            self._try("mail", lambda: _mail(addresses, title, text, context))
+        if url := os.environ.get(WEBHOOK_VARIABLE):
+            self._try("webhook", lambda: _post(url, f"{title}\n{text}"))
+
+    def _try(self, way: str, send: Callable[[], None]) -> None:
+        try:
+            send()
+        except Exception as error:
+            # Whatever it is, the other way must still be tried. Its text would show the webhook's address, a secret.
+            self.log.warning("%s could not be sent: %s", way, type(error).__name__)
+        else:
+            self.log.info("%s sent", way)
+
+
+def describe(context: Context) -> str:
+    """What people need to look further, one `name  value` a line."""
+    ti: Any = context["ti"]
+    lines = {"run": ti.run_id, "try": f"{ti.try_number} of {ti.max_tries + 1}", "pod": _pod(context)}
+    if error := context.get("exception"):
+        lines["reason"] = str(error).replace("\n", "\n         ")
+    return "\n".join(f"  {name:<7}{value}" for name, value in lines.items() if value)
+
+
+def _title(context: Context) -> str:
+    ti = context["ti"]
+    index = f"[{ti.map_index}]" if (ti.map_index or 0) > 0 else ""
+    return f"{ti.dag_id}.{ti.task_id}{index} failed"
+
+
+def _pod(context: Context) -> str:
+    """Name of the step's pod; empty where there is none, or where Airflow gives the callback no run (it may not)."""
+    step = getattr(context.get("task"), "step", "")
+    return pod_name(step, identity_of(context)) if step and context.get("dag_run") else ""
+
+
+def _mail(addresses: str, title: str, text: str, context: Context) -> None:
+    from airflow.providers.smtp.notifications.smtp import SmtpNotifier  # noqa: PLC0415 - only where mail is wanted
+
+    to = [address.strip() for address in addresses.split(",") if address.strip()]
+    SmtpNotifier(to=to, subject=title, html_content=f"<pre>{html.escape(text)}</pre>").notify(context)
+
+
+def _post(url: str, text: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError(f"${WEBHOOK_VARIABLE} is no http(s) URL")
+    body = json.dumps({"text": text}).encode()
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})  # noqa: S310 - see above
+    with urllib.request.urlopen(request, timeout=WEBHOOK_SECONDS):  # noqa: S310 - see above
+        pass
