@@ -1,0 +1,56 @@
+"""What `up` prints: every task, what it wrote, the metrics, and where to look; never a password."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from tidegate.cli import table
+from tidegate.cli.runs import Ran, Run
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PETROL = Run("petrol", "up__1")
+MODEL = "s3://tidegate/models/petrol/2026/01/31/13/model-0123456789ab.pkl"
+TRAINED = Ran(PETROL, "train_model", "success", 1, 12.4, {"metrics": {"mae": 31.25, "rows": 48}, "summary": "48 rows"})
+UPLOADED = Ran(PETROL, "upload_model", "success", 1, 3.0, {"outputs": [{"name": "model", "url": MODEL}]})
+
+
+def text(shown: Table) -> str:
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(shown)
+    return captured.get()
+
+
+def test_every_task_is_listed_with_what_it_says() -> None:
+    said = text(table.ran([TRAINED, UPLOADED]))
+    assert "train_model" in said
+    assert "48 rows" in said
+
+
+def test_what_was_written_stands_whole_on_a_line_of_its_own() -> None:
+    assert table.wrote([TRAINED, UPLOADED]) == [f"petrol.upload_model  model  {MODEL}"]
+
+
+def test_where_to_look_names_the_model_its_metrics_and_the_log() -> None:
+    said = table.where_to_look([TRAINED, UPLOADED], logs=["kubectl logs x"], user="admin")
+    assert f"model      {MODEL}" in said
+    assert "metrics    mae 31.25, rows 48" in said
+    assert "pod's log  kubectl logs x" in said
+    assert any("http://127.0.0.1:8080" in line for line in said)
+    assert any("tidegate password" in line for line in said)
+
+
+def test_the_same_metrics_are_said_once() -> None:
+    assert table.metrics([TRAINED, TRAINED]) == ["mae 31.25, rows 48"]
+
+
+def test_a_run_without_results_is_shown_as_such() -> None:
+    failed = Ran(PETROL, "train_model", "failed", 3, 0.0)
+    assert table.model([failed]) == ""
+    assert table.metrics([failed]) == []
+    assert table.wrote([failed]) == []
+    assert "failed" in text(table.ran([failed]))

@@ -1,0 +1,129 @@
+"""A real cluster, made or brought up to date by `tidegate up` itself, and real handles on it.
+
+Nothing here is a double. A cluster that was running before stays; one that was made for these tests is taken down by
+the last of them, which checks that nothing is left (`TIDEGATE_TEST_DOWN=1` has it do so in any case).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tidegate.cli.airflow_api import Airflow, airflow
+from tidegate.cli.kubectl import Kubectl
+from tidegate.cli.objects import object_store
+from tidegate.cli.state import KIND_CONTEXT
+from tidegate.cluster import cache, commands, engine
+from tidegate.cluster.errors import ClusterError
+from tidegate.sample import petrol_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[2]
+SHARED_CSV = ROOT.parent / "shared" / "data" / "petrol_consumption.csv"
+"""The table of the tutorial, where it lies beside the checkout; otherwise the sample is used."""
+UP_SECONDS = 3000
+"""For a cold cache on two cores."""
+
+
+def tidegate(*arguments: str, seconds: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
+    """One call of the command line as people make it."""
+    command = [sys.executable, "-m", "tidegate", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
+
+
+def is_running() -> bool:
+    """Whether our kind cluster answers."""
+    try:
+        Kubectl(KIND_CONTEXT).text("get", "nodes", timeout=15)
+    except ClusterError:
+        return False
+    return True
+
+
+def traces() -> set[str]:
+    """What is on this machine of ours: processes, links, and files where `up` could leave some outside the cache."""
+    folders = [Path.home(), Path.home() / ".kube", Path.home() / ".docker", Path("/run"), Path("/tmp"), ROOT]  # noqa: S108
+    files = {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    links = {f"link {path.name}" for path in Path("/sys/class/net").iterdir()}
+    ours = [str(cache.root()).encode(), b"kind-tidegate", b"tidegate-control-plane"]
+    processes = {f"process {name}" for name, line in commands_running() if any(word in line for word in ours)}
+    return {trace for trace in files | links | processes if "pytest" not in trace} | docker_objects()
+
+
+def commands_running() -> Iterator[tuple[str, bytes]]:
+    """Name and command line of every process but this one."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(folder.name) != os.getpid():
+                yield (folder / "comm").read_text().strip(), (folder / "cmdline").read_bytes()
+        except OSError:  # it has just ended
+            continue
+
+
+def docker_objects() -> set[str]:
+    """Containers, volumes and networks, if an engine runs."""
+    if engine.find() is None:
+        return set()
+    kinds = {"container": ["ls", "--all"], "volume": ["ls"], "network": ["ls"]}
+    said = {kind: commands.output([engine.docker(), kind, *words, "--quiet"]) for kind, words in kinds.items()}
+    return {f"{kind} {name}" for kind, text in said.items() for name in text.split()}
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What `tidegate up` said, and on what it trained."""
+
+    ours: bool
+    """Whether the cluster was made for these tests."""
+    csv: Path
+    said: str
+    before: frozenset[str]
+    """What was on the machine before, as `traces` tells it."""
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """`tidegate up --csv`, green."""
+    ours, before = not is_running(), frozenset(traces())
+    csv = SHARED_CSV
+    if not csv.is_file():
+        csv = tmp_path_factory.mktemp("data") / "petrol_sample.csv"
+        csv.write_bytes(petrol_csv())
+    done = tidegate("up", "--csv", str(csv))
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return Installed(ours, csv, done.stdout + done.stderr, before)
+
+
+@pytest.fixture(scope="session")
+def kubectl(installed: Installed) -> Kubectl:
+    """The cluster."""
+    return Kubectl(KIND_CONTEXT)
+
+
+@pytest.fixture(scope="session")
+def api(kubectl: Kubectl) -> Iterator[Airflow]:
+    """Its Airflow."""
+    with airflow(kubectl) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def store(kubectl: Kubectl) -> Iterator[Any]:
+    """Its object store: a boto3 client."""
+    with object_store(kubectl) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def may_take_down(installed: Installed) -> None:
+    """Skips where the cluster is somebody's."""
+    if not installed.ours and os.environ.get("TIDEGATE_TEST_DOWN") != "1":
+        pytest.skip("optional: the cluster was running before these tests; TIDEGATE_TEST_DOWN=1 takes it down")

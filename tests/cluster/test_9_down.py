@@ -1,0 +1,21 @@
+"""`tidegate down` leaves the machine as it was before `up`, but for the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.cluster.conftest import tidegate, traces
+
+if TYPE_CHECKING:
+    from tests.cluster.conftest import Installed
+
+
+def test_nothing_is_left_but_the_cache(may_take_down: None, installed: Installed) -> None:
+    done = tidegate("down", seconds=600)
+    assert done.returncode == 0, done.stderr
+    left = traces() - installed.before if installed.ours else {one for one in traces() if "tidegate" in one}
+    assert left == set()
+
+
+def test_down_again_is_no_fault(may_take_down: None, installed: Installed) -> None:
+    assert tidegate("down", seconds=120).returncode == 0

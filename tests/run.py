@@ -1,0 +1,156 @@
+"""Runs the rungs of tests, cheapest first, and says which ran.
+
+Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
+Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
+Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
+
+A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tidegate.progress import Progress
+
+HERE = Path(__file__).resolve().parent
+BUILD = HERE.parent / "build"
+RUNGS = ("static", "cli", "jobs", "dags", "helm", "cluster_units", "images", "cluster")
+NEEDS_ENGINE = ("images", "cluster")
+NO_TESTS = 5
+"""pytest's exit code when it collected nothing."""
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one rung came to; `skips` are lines `test: reason`."""
+
+    rung: str
+    seconds: float
+    passed: int
+    failed: int
+    skips: tuple[str, ...] = ()
+    missing: str = ""
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The skips that are allowed everywhere."""
+        return tuple(skip for skip in self.skips if ": optional:" in skip)
+
+    def green(self, *, in_ci: bool) -> bool:
+        """Whether this rung lets the whole pass: in CI nothing may be missing unless it is optional."""
+        if in_ci and (self.missing or len(self.skips) > len(self.optional)):
+            return False
+        return self.failed == 0 and (self.passed > 0 or bool(self.missing))
+
+
+def missing_for(rung: str) -> str:
+    """Why `rung` cannot run on this machine, or nothing."""
+    if rung not in NEEDS_ENGINE:
+        return ""
+    from tidegate.cluster import doctor  # noqa: PLC0415 - the other rungs run without it
+
+    faults = [f"{check.name}: {check.advice}" for check in doctor.checks() if check.fatal and not check.ok]
+    return "; ".join(faults)
+
+
+def run(rung: str) -> Outcome:
+    """One rung in a pytest of its own."""
+    reason = missing_for(rung)
+    if reason:
+        return Outcome(rung, 0.0, 0, 0, missing=reason)
+    report = BUILD / "junit" / f"{rung}.xml"
+    report.parent.mkdir(parents=True, exist_ok=True)
+    report.unlink(missing_ok=True)
+    start = time.monotonic()
+    command = [sys.executable, "-m", "pytest", f"tests/{rung}", f"--junitxml={report}", "-q", "--durations=10"]
+    code = subprocess.run(command, cwd=HERE.parent, check=False).returncode
+    return read(rung, report, code=code, seconds=round(time.monotonic() - start, 1))
+
+
+def read(rung: str, report: Path, *, code: int, seconds: float) -> Outcome:
+    """The outcome in a JUnit file; a pytest that died or found nothing counts as one failure."""
+    if not report.exists():
+        return Outcome(rung, seconds, 0, 1)
+    cases = list(ET.parse(report).getroot().iter("testcase"))  # noqa: S314 - written by our own pytest
+    failed = [case for case in cases if case.find("failure") is not None or case.find("error") is not None]
+    skips = tuple(_skip(case) for case in cases if case.find("skipped") is not None)
+    died = code != 0 and not failed
+    return Outcome(rung, seconds, len(cases) - len(failed) - len(skips), len(failed) + died, skips)
+
+
+def _skip(case: ET.Element) -> str:
+    skipped = case.find("skipped")
+    reason = skipped.get("message", "") if skipped is not None else ""
+    return f"{case.get('classname')}.{case.get('name')}: {reason}"
+
+
+def report(outcomes: list[Outcome], *, in_ci: bool) -> list[tuple[str, ...]]:
+    """One line of the table for each rung."""
+    lines: list[tuple[str, ...]] = []
+    for one in outcomes:
+        verdict = "not run" if one.missing else "green" if one.green(in_ci=in_ci) else "FAILED"
+        figures = (str(one.passed), str(one.failed), str(len(one.skips)), f"{one.seconds:.0f}")
+        lines.append((one.rung, verdict, *figures))
+    return lines
+
+
+HEADINGS = ("rung", "result", "passed", "failed", "skipped", "seconds")
+
+
+def show(outcomes: list[Outcome], *, in_ci: bool) -> None:
+    """Print the table and write it to `build/report.md`."""
+    rows = report(outcomes, in_ci=in_ci)
+    table = Table(*HEADINGS)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    ruler = ["---"] * len(HEADINGS)
+    text = "\n".join("| " + " | ".join(row) + " |" for row in (HEADINGS, ruler, *rows))
+    (BUILD / "report.md").write_text(text + "\n" + "\n".join(closing(outcomes)) + "\n")
+    console.print("\n".join(closing(outcomes)), markup=False)
+
+
+def closing(outcomes: list[Outcome]) -> list[str]:
+    """The last lines: what ran, in which mode, what did not, and the sum."""
+    ran = [one.rung for one in outcomes if not one.missing]
+    lines = [f"not run: {skip}" for one in outcomes for skip in one.skips]
+    lines += [f"not run: rung {one.rung}: {one.missing}" for one in outcomes if one.missing]
+    lines.append(f"rungs run: {', '.join(ran) or 'none'}")
+    if "cluster" in ran:
+        from tidegate.cli import state  # noqa: PLC0415 - the other rungs run without it
+
+        lines.append(f"Airflow installed by: {state.read().get('mode', 'unknown')}")
+    passed, failed = sum(one.passed for one in outcomes), sum(one.failed for one in outcomes)
+    return [*lines, f"{passed} passed, {failed} failed"]
+
+
+def main(names: list[str]) -> int:
+    """Run the rungs named, or all of them."""
+    unknown = sorted(set(names) - set(RUNGS))
+    if unknown:
+        console.print(f"no rung called {', '.join(unknown)}; want some of {', '.join(RUNGS)}")
+        return 2
+    in_ci = os.environ.get("CI") == "true"
+    times, outcomes = Progress(), []
+    for rung in [name for name in RUNGS if not names or name in names]:
+        with times.phase(f"rung {rung}"):
+            outcomes.append(run(rung))
+    times.write(BUILD / "times" / "tests.json")
+    show(outcomes, in_ci=in_ci)
+    return 0 if all(one.green(in_ci=in_ci) for one in outcomes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,239 @@
+"""The commands: their arguments, and what they print. What they do stands in the modules beside this one.
+
+Standard output carries what was asked for (a table, a password, a log); progress and faults go to standard error.
+Exit: 0 done, 1 a fault that is told in words, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tidegate.cli import airflow_api, listing, port_forward, runs, state, step_pods, table
+from tidegate.cli import down as down_module
+from tidegate.cli import up as up_module
+from tidegate.cli.fault import Fault
+from tidegate.cli.git_push import push_dags
+from tidegate.cli.kubectl import Kubectl
+from tidegate.cluster import chart, kind
+from tidegate.cluster import doctor as doctor_module
+from tidegate.cluster import images as images_module
+from tidegate.cluster.errors import ClusterError
+from tidegate.cluster.project import ROOT
+from tidegate.progress import console, progress
+
+out = Console(highlight=False)
+"""Standard output."""
+
+FAULTS = (ClusterError, images_module.ImageError, chart.ChartError)
+"""What is told in words; anything else is a mistake of ours and keeps its traceback."""
+
+
+class Commands(typer.Typer):
+    """Turns a fault into its text and exit code 1."""
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - as in Typer
+        """Run the command that the arguments name."""
+        try:
+            return super().__call__(*arguments, **options)
+        except FAULTS as error:
+            console.print("[bold red]error[/bold red]", end=" ")
+            console.print(str(error), markup=False)
+            sys.exit(1)
+
+
+app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+images = typer.Typer(no_args_is_help=True, help="The images of `skaffold.yaml`.")
+dags = typer.Typer(no_args_is_help=True, help="The pipelines.")
+app.add_typer(images, name="images")
+app.add_typer(dags, name="dags")
+
+ContextOption = Annotated[
+    str | None, typer.Option("--context", help="kubeconfig context; default: that of the last `up`.")
+]
+
+
+@app.callback()
+def main() -> None:
+    """Pipelines on Kubernetes: Airflow decides when, every step is its own image."""
+
+
+@app.command()
+def up(
+    context: Annotated[
+        str | None, typer.Option(help="Install into this kubeconfig context, not a kind cluster.")
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="Push our images here; the context's nodes pull from it.")
+    ] = None,
+    airflow_chart: Annotated[
+        Path | None, typer.Option(help="A copy of the official chart, airflow-1.22.0.tgz.")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Train `petrol` on this file, not on the sample.")] = None,
+    cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Stop when the cluster is there.")] = False,
+) -> None:
+    """From nothing to pipelines that have run; a second call does only what has changed."""
+    tasks = up_module.up(up_module.Wish(context, registry, airflow_chart, csv, cluster_only))
+    if tasks:
+        found = Kubectl(state.context(context))
+        look = table.where_to_look(tasks, logs=_log_commands(found, tasks), user=_account(found)["username"])
+        _show(tasks)
+        _lines("Where to look", look)
+
+
+def _show(tasks: list[runs.Ran]) -> None:
+    out.print(table.ran(tasks))
+    _lines("What was written", table.wrote(tasks))
+
+
+def _lines(title: str, lines: list[str]) -> None:
+    """Lines that a terminal may wrap but that are copied whole."""
+    out.print(f"\n[bold]{title}[/bold]")
+    for line in lines:
+        out.print(f"  {line}", markup=False, soft_wrap=True)
+
+
+def _log_commands(kubectl: Kubectl, tasks: list[runs.Ran]) -> list[str]:
+    """How to read the log of the pod of each task."""
+    found = [step_pods.of_steps(kubectl, dag=one.run.dag_id, run=one.run.run_id, task=one.task_id) for one in tasks]
+    return [step_pods.log_command(kubectl, pods[-1]) for pods in found if pods]
+
+
+@app.command()
+def down(context: ContextOption = None) -> None:
+    """Remove what `up` made: cluster, engine, networks, volumes; only the cache stays."""
+    down_module.down(context=context)
+
+
+@app.command()
+def doctor() -> None:
+    """Check what this machine has and lacks; exit code 1 where `up` cannot work."""
+    found = doctor_module.checks()
+    out.print(table.checks(found))
+    if any(one.fatal and not one.ok for one in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(context: ContextOption = None) -> None:
+    """Show the release, the pods that are not ready and the newest run of every pipeline."""
+    kubectl = Kubectl(state.context(context))
+    out.print(listing.release_table(kubectl))
+    with airflow_api.airflow(kubectl) as api:
+        out.print(listing.runs_table(api))
+
+
+@app.command()
+def trigger(
+    dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
+    conf: Annotated[str, typer.Option(help="Parameters as a JSON object, such as '{\"n_estimators\": 50}'.")] = "{}",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit code 1 if it fails.")] = False,
+    context: ContextOption = None,
+) -> None:
+    """Start a run of a pipeline and print its id."""
+    parameters = _object(conf)
+    with airflow_api.airflow(Kubectl(state.context(context))) as api:
+        run = runs.Run(dag, api.trigger(dag, conf=parameters))
+        out.print(run.run_id, soft_wrap=True)
+        if wait:
+            _finish(api, run)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        msg = f"--conf is no JSON: {error}"
+        raise Fault(msg) from error
+    if not isinstance(found, dict):
+        msg = f"--conf is {text!r}; want a JSON object"
+        raise Fault(msg)
+    return found
+
+
+def _finish(api: airflow_api.Airflow, run: runs.Run) -> None:
+    if runs.wait(api, [run])[run] != "success":
+        raise Fault(runs.failure(api, run))
+    _show(runs.ran(api, run))
+
+
+@app.command()
+def logs(
+    dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
+    task: Annotated[str, typer.Argument(help="Its task, such as train_model.")],
+    run: Annotated[str | None, typer.Option(help="Run id; default: the newest run.")] = None,
+    attempt: Annotated[int | None, typer.Option("--try", help="Try, from 1; default: the last one.")] = None,
+    context: ContextOption = None,
+) -> None:
+    """Print the log of a task; the step's own lines are in it."""
+    with airflow_api.airflow(Kubectl(state.context(context))) as api:
+        for line in listing.task_log(api, dag, task, run_id=run, attempt=attempt):
+            out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def password(context: ContextOption = None) -> None:
+    """Print the password of the account `admin`; nothing else ever does."""
+    out.print(_account(Kubectl(state.context(context)))["password"], markup=False)
+
+
+def _account(kubectl: Kubectl) -> dict[str, str]:
+    return kubectl.secret(airflow_api.ADMIN_SECRET)
+
+
+@app.command()
+def ui(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = table.UI_PORT,
+    context: ContextOption = None,
+) -> None:
+    """Airflow's web page on 127.0.0.1, until Ctrl-C."""
+    kubectl = Kubectl(state.context(context))
+    with port_forward.forward(kubectl, airflow_api.SERVICE, airflow_api.PORT, local=port) as way:
+        out.print(f"http://{way.address} (user {_account(kubectl)['username']}; Ctrl-C ends this)")
+        try:
+            while True:
+                way.ensure()
+                time.sleep(2)
+        except KeyboardInterrupt:
+            out.print("closed")
+
+
+@images.command("build")
+def images_build(
+    registry: Annotated[str | None, typer.Option(help="Name them for this registry, and push them to it.")] = None,
+) -> None:
+    """Build what the engine lacks, and print every reference."""
+    refs = images_module.build(registry=registry)
+    if registry:
+        images_module.push(refs.values())
+    for ref in refs.values():
+        out.print(ref, soft_wrap=True)
+
+
+@images.command("list")
+def images_list(
+    registry: Annotated[str | None, typer.Option(help="Name them for this registry.")] = None,
+) -> None:
+    """Show every image: ours, and those of others with what stands in for them."""
+    out.print(listing.images_table(registry=registry))
+
+
+@images.command("load")
+def images_load() -> None:
+    """Build what is missing, and bring it into the kind cluster."""
+    loaded = images_module.load(images_module.build().values(), cluster=kind.NAME)
+    out.print("\n".join(loaded) or "the cluster has them all", soft_wrap=True)
+
+
+@dags.command("push")
+def dags_push(context: ContextOption = None) -> None:
+    """Make the development git server's `dags/` equal the working tree's."""
+    with progress.phase("Push the pipelines to the git server"):
+        commit = push_dags(Kubectl(state.context(context)), ROOT / "dags")
+    out.print(f"commit {commit}" if commit else "nothing has changed")

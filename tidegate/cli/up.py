@@ -1,0 +1,145 @@
+"""`tidegate up`: from nothing to pipelines that have run.
+
+Reads: the checkout, the machine, a CSV where one is given. Writes: a cluster (or the release in a context that was
+named), images, the release, the DAGs, runs; `build/times/up.json` with the time of every phase.
+Again: each phase finds what an earlier call made, also one that was killed, and does only what is missing or changed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from tidegate.cli import objects, release, runs, state
+from tidegate.cli.airflow_api import Airflow, airflow
+from tidegate.cli.fault import Fault
+from tidegate.cli.git_push import push_dags
+from tidegate.cli.kubectl import Kubectl
+from tidegate.cluster import chart, doctor, engine, images, kind, standins
+from tidegate.cluster.project import ROOT
+from tidegate.progress import console, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+DEMOS = ("hello", "petrol")
+"""The pipelines that `up` runs."""
+MODES = {
+    "official": f"  Airflow is installed by the official chart {chart.VERSION}",
+    "standalone": (
+        "[bold yellow]  No copy of the official Airflow chart can be had, so Airflow runs in ONE POD (standalone).\n"
+        f"  To change that: make up AIRFLOW_CHART=path/to/airflow-{chart.VERSION}.tgz[/bold yellow]"
+    ),
+}
+"""What is said about each way of installing Airflow."""
+TIMES = ROOT / "build" / "times" / "up.json"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the caller asked for; the defaults make a kind cluster on this machine."""
+
+    context: str | None = None
+    registry: str | None = None
+    airflow_chart: Path | None = None
+    csv: Path | None = None
+    cluster_only: bool = False
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything is begun."""
+        if bool(self.context) != bool(self.registry):
+            msg = "--context and --registry go together: the cluster pulls its images from that registry"
+            raise Fault(msg)
+        for name, path in (("--airflow-chart", self.airflow_chart), ("--csv", self.csv)):
+            if path is not None and not path.is_file():
+                msg = f"{name} is {str(path)!r}, which is no file"
+                raise Fault(msg)
+
+
+def up(wish: Wish) -> list[runs.Ran]:
+    """Do all of it; the tasks that ran, of every pipeline. Raises `ClusterError` with what to change."""
+    wish.check()
+    try:
+        cluster = None if wish.context else _kind_cluster()
+        kubectl = _answering(wish.context) if wish.context else Kubectl(state.KIND_CONTEXT)
+        if wish.cluster_only:
+            return []
+        _install(kubectl, wish, refs=_images(wish, cluster))
+        with progress.phase("Push the pipelines to the git server"):
+            push_dags(kubectl, ROOT / "dags")
+        if wish.csv:
+            with progress.phase(f"Upload {wish.csv.name}"):
+                upload(kubectl, wish.csv)
+        return _demos(kubectl)
+    finally:
+        progress.write(TIMES)
+
+
+def _answering(context: str) -> Kubectl:
+    """A context that was named; raises `CommandFailed` if it does not answer."""
+    kubectl = Kubectl(context)
+    kubectl.text("version", "--output", "json", timeout=20)
+    return kubectl
+
+
+def _kind_cluster() -> kind.Cluster:
+    """Our own cluster, on an engine that runs."""
+    with progress.phase("Check this machine"):
+        doctor.require()
+    engine.ensure()
+    return kind.ensure()
+
+
+def _images(wish: Wish, cluster: kind.Cluster | None) -> dict[str, str]:
+    """Every image where the cluster finds it; image name -> reference."""
+    airgapped = cluster is not None and cluster.mode == "airgap"
+    if airgapped:
+        standins.ensure()
+    refs = images.build(registry=wish.registry)
+    if cluster is None:
+        images.push(refs.values())
+    else:
+        images.load([*refs.values(), *(standins.IN_CLUSTER if airgapped else ())], cluster=cluster.name)
+    return refs
+
+
+def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
+    found, mode = chart.find_airflow_chart(wish.airflow_chart)
+    console.print(MODES[mode])
+    state.write(context=kubectl.context, registry=wish.registry or "", mode=mode)
+    with progress.phase("Install Tidegate, and wait until it is ready"):
+        if not release.install(kubectl, chart=chart.stage(found), refs=refs):
+            console.print("  nothing has changed since it was installed")
+
+
+def upload(kubectl: Kubectl, csv: Path) -> None:
+    """Make `csv` what the pipeline `petrol` trains on."""
+    with objects.object_store(kubectl) as store:
+        store.put_object(Bucket=objects.BUCKET, Key=objects.PETROL_KEY, Body=csv.read_bytes(), ContentType="text/csv")
+
+
+def _demos(kubectl: Kubectl) -> list[runs.Ran]:
+    """Run every demo pipeline once; raises `Fault` with the failing task's log."""
+    with airflow(kubectl) as api:
+        with progress.phase("Wait until Airflow has read the pipelines"):
+            _wait_visible(api, DEMOS)
+        with progress.phase("Run the pipelines"):
+            started = [_start(api, dag_id) for dag_id in DEMOS]
+            states = runs.wait(api, started)
+        failed = [run for run, end in states.items() if end != "success"]
+        if failed:
+            raise Fault("\n".join(runs.failure(api, run) for run in failed))
+        return [task for run in started for task in runs.ran(api, run)]
+
+
+def _wait_visible(api: Airflow, dag_ids: Iterable[str]) -> None:
+    for dag_id in dag_ids:
+        runs.wait_visible(api, dag_id, source=(ROOT / "dags" / f"{dag_id}.py").read_text(encoding="utf-8"))
+
+
+def _start(api: Airflow, dag_id: str) -> runs.Run:
+    """A run without a logical date, as somebody pressing the button makes one."""
+    api.unpause(dag_id)
+    return runs.Run(dag_id, api.trigger(dag_id, run_id=f"up__{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}+00:00"))
