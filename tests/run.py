@@ -131,7 +131,7 @@ def closing(outcomes: list[Outcome]) -> list[str]:
     if "cluster" in ran:
         from tidegate.cli import state  # noqa: PLC0415 - the other rungs run without it
 
-        lines.append(f"Airflow installed by: {state.read().get('mode', 'unknown')}")
+        lines.append(f"Airflow installed by: {state.airflow_by()}")
     passed, failed = sum(one.passed for one in outcomes), sum(one.failed for one in outcomes)
     return [*lines, f"{passed} passed, {failed} failed"]
 

@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 PICKLE = 5
 """Fixed, so that the bytes do not depend on the Python that writes them."""
 
-FEWEST = 2
-"""Rows to learn from, and rows to score with: r2 is not defined on one."""
-
 LARGEST = 1e30
 """No number of a table may be further from zero."""
 
@@ -96,8 +93,7 @@ class Trained:
 
 
 def train(table: Table, *, n_estimators: int, test_size: float, random_state: int) -> Trained:
-    """Fit on one part of the rows, predict the other; BadInput when there are too few of them."""
-    _refuse_too_few(table, test_size)
+    """Fit on one part of the rows, predict the other; BadInput when a number is too large to scale."""
     grid = np.frombuffer(table.values, dtype=np.float64).reshape(table.rows, len(table.features) + 1)
     _refuse_too_large(table, grid)
     seen, held = train_test_split(grid, test_size=test_size, random_state=random_state)
@@ -116,15 +112,3 @@ def _refuse_too_large(table: Table, grid: Numbers) -> None:
     if reach.max() > LARGEST:
         name = [*table.features, table.target][int(reach.argmax())]
         raise BadInput(f"{table.url}: column {name!r} has a number beyond {LARGEST:g}; scale it down", url=table.url)
-
-
-def _refuse_too_few(table: Table, test_size: float) -> None:
-    held = math.ceil(table.rows * test_size)
-    if held >= FEWEST and table.rows - held >= FEWEST:
-        return
-    split = f"$TIDEGATE_PARAMS.test_size {test_size} holds {held} of them out"
-    raise BadInput(
-        f"{table.url} has {table.rows} row(s) and {split}; want {FEWEST} or more to learn from and {FEWEST} or more "
-        "held out: add rows or change test_size",
-        url=table.url,
-    )

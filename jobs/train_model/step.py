@@ -10,7 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from jobs.train_model.table import Table, read_table
+from jobs.train_model.table import Table, read_table, refuse_too_few
 from tidegate.step import Input, Output, Prefix, Result, Store, param, publish
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Settings:
 def run(settings: Settings, store: Store) -> Result:
     """Train and publish; nothing is written before all of it is known to be good."""
     table = read_table(store, settings.data, target=settings.target, features=settings.features)
+    refuse_too_few(table, test_size=settings.test_size)
     from jobs.train_model.forest import train  # noqa: PLC0415
     from jobs.train_model.plots import importances, predicted_vs_actual  # noqa: PLC0415
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
+FEWEST = 2
+"""Rows to learn from, and rows to score with: r2 is not defined on one."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Numbers by row: `values` holds the features of a row and then its target, row after row."""
@@ -53,6 +57,19 @@ def read_table(store: Store, url: Input, *, target: str, features: Sequence[str]
         features=tuple(names[:-1]),
         target=names[-1],
         values=values,
+    )
+
+
+def refuse_too_few(table: Table, *, test_size: float) -> None:
+    """BadInput unless there are rows enough for both sides of the split that scikit-learn makes."""
+    held = math.ceil(table.rows * test_size)
+    if held >= FEWEST and table.rows - held >= FEWEST:
+        return
+    split = f"$TIDEGATE_PARAMS.test_size {test_size} holds {held} of them out"
+    raise BadInput(
+        f"{table.url} has {table.rows} row(s) and {split}; want {FEWEST} or more to learn from and {FEWEST} or more "
+        "held out: add rows or change test_size",
+        url=table.url,
     )
 
 

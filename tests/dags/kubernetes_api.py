@@ -65,6 +65,8 @@ class KubernetesApi:
         """Step -> what its pods go through; `{}` in it is a pod that somebody deleted."""
         self.refusals: list[tuple[int, str]] = []
         """Answers to the next pods that are made, instead of making them."""
+        self.outages: list[int] = []
+        """Answers to the next requests, whatever they are, instead of what was asked for; 0 lets one through."""
         self.logs: dict[str, str] = {}
         self.slow_to_go = 0
         """So many looks does a deleted pod take to be gone."""
@@ -98,19 +100,22 @@ class KubernetesApi:
         found = PATH.fullmatch(url.path)
         with self._lock:
             self.requests.append((method, target))
+            if self.outages and (outage := self.outages.pop(0)):
+                return self._fault(outage, "starting")
             if not found:
                 return self._fault(404, f"no such path {url.path}")
-            kind, name = found["kind"], found["name"]
-            if kind == "configmaps":
-                data = self.config_maps.get(name)
-                return (200, {"metadata": {"name": name}, "data": data}) if data else self._fault(404, "no ConfigMap")
-            if kind == "events":
-                return 200, {"kind": "EventList", "metadata": {}, "items": []}
-            if method == "POST":
-                return self._create(body)
-            if not name:
-                return 200, self._list(parse_qs(url.query).get("labelSelector", [""])[0])
-            return self._one(method, name, body, log=bool(found["log"]))
+            if found["kind"] == "pods":
+                selector = parse_qs(url.query).get("labelSelector", [""])[0]
+                return self._pods(method, found["name"], selector, body, log=bool(found["log"]))
+            data = self.config_maps.get(found["name"], {})
+            return 200, {"metadata": {"name": found["name"]}, "data": data, "items": []}
+
+    def _pods(self, method: str, name: str | None, selector: str, body: Json, *, log: bool) -> tuple[int, Any]:
+        if method == "POST":
+            return self._create(body)
+        if not name:
+            return 200, self._list(selector)
+        return self._one(method, name, body, log=log)
 
     def _create(self, pod: Json) -> tuple[int, Any]:
         if self.refusals:

@@ -53,6 +53,7 @@ CASES = [
     (taken_away("Evicted", "low on memory"), "infrastructure", True, "(Evicted): low on memory"),
     ({"phase": "Failed", "reason": "OutOfcpu", "message": "no room"}, "infrastructure", True, "(OutOfcpu): no room"),
     (waiting("ImagePullBackOff", "not found"), "image", False, "tidegate/train_model:0123456789ab cannot be pulled"),
+    (waiting("ErrImagePull", "dial tcp: lookup registry: no such host"), "registry", True, "no such host"),
     (waiting("InvalidImageName"), "image", False, "steps.train_model.image"),
     (waiting("CreateContainerConfigError", 'secret "step-x" not found'), "configuration", False, 'secret "step-x"'),
     (waiting("ContainerCreating"), "not_started", True, "ContainerCreating"),

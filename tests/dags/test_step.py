@@ -55,22 +55,24 @@ class Task:
         run = SimpleNamespace(logical_date=self.logical_date, run_after=RUN_AFTER)
         return {"ti": ti, "dag_run": run, "run_id": self.run_id, "params": {"trees": 7, "name": "Ada", "digits": "007"}}
 
+    def go_on(self, method: str, *arguments: object) -> TaskDeferred | None:
+        """Call a method of the operator; what it waits for, or None when the task is done."""
+        try:
+            getattr(self.step, method)(self.context, *arguments)
+        except TaskDeferred as deferred:
+            return deferred
+        return None
+
     def defer(self) -> TaskDeferred:
-        with pytest.raises(TaskDeferred) as caught:
-            self.step.execute(self.context)
-        return caught.value
+        deferred = self.go_on("execute")
+        assert deferred
+        return deferred
 
     def run(self) -> dict[str, Any]:
         """The whole try: until its end, on the real trigger."""
-        deferred: TaskDeferred | None = self.defer()
+        deferred = self.go_on("execute")
         while deferred:
-            event = asyncio.run(first_event(deferred.trigger))
-            try:
-                getattr(self.step, deferred.method_name)(self.context, event)
-            except TaskDeferred as again:
-                deferred = again
-            else:
-                deferred = None
+            deferred = self.go_on(deferred.method_name, asyncio.run(first_event(deferred.trigger)))
         return self.xcoms
 
 
@@ -182,6 +184,13 @@ def test_failures_say_what_happened_and_whether_to_try_again(
     assert type(caught.value) is kind
 
 
+def test_the_log_of_a_container_that_never_ran_is_not_asked_for(api: KubernetesApi) -> None:
+    api.scripts["train_model"] = [waiting("InvalidImageName", "bad")]
+    with pytest.raises(AirflowFailException):
+        Task(make()).run()
+    assert not any(path.split("?")[0].endswith("/log") for _, path in api.requests)
+
+
 def test_a_pod_that_cannot_start_is_not_left_behind(api: KubernetesApi) -> None:
     api.scripts["train_model"] = [waiting("CreateContainerConfigError", 'secret "step-train-model" not found')]
     made = make()
@@ -219,6 +228,38 @@ def test_a_new_try_first_ends_the_old_one(api: KubernetesApi) -> None:
     gone = [i for i, (method, path) in enumerate(api.requests) if method == "GET" and path.endswith(old)][-1]
     created = [i for i, (method, _) in enumerate(api.requests) if method == "POST"][-1]
     assert gone < created
+
+
+@pytest.mark.parametrize("status", [running(), ended(0, json.dumps(RESULT))], ids=["running", "succeeded"])
+def test_a_try_takes_over_the_pod_of_a_try_that_was_lost(api: KubernetesApi, status: dict[str, Any]) -> None:
+    """A worker or the scheduler died, or Airflow took a deferral for a failure: the work is not lost."""
+    api.scripts["train_model"] = [status, ended(0, json.dumps(RESULT))]
+    Task(make()).defer()
+    api.made()[0]["status"] = status
+    xcoms = Task(make(), try_number=2).run()
+    assert xcoms["return_value"] == RESULT
+    assert len(api.pods) == 1
+    assert sum(method == "POST" for method, _ in api.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "ti_id", "status", "read"),
+    [
+        ({"target": "other"}, "0190-1", ended(0), False),
+        ({}, "of another run", ended(0), False),
+        ({}, "0190-1", ended(1), False),
+        ({}, "0190-1", ended(0), True),
+    ],
+    ids=["other work", "another run", "failed", "read"],
+)
+def test_no_other_pod_is_taken_over(
+    api: KubernetesApi, params: dict[str, str], ti_id: str, status: dict[str, Any], *, read: bool
+) -> None:
+    lost = Task(make(params=params), ti_id=ti_id)
+    lost.run() if read else lost.defer()
+    api.made()[0]["status"] = status
+    Task(make(), try_number=2).defer()
+    assert len(api.pods) == 2
 
 
 def test_a_finished_pod_of_an_earlier_try_stays_to_be_read(api: KubernetesApi) -> None:
@@ -262,6 +303,16 @@ def test_a_finished_pod_that_nobody_read_yet_is_not_tidied_away(api: KubernetesA
     assert COLLECTED not in api.pods[waiting_for_its_reader["metadata"]["name"]]["metadata"]["labels"]
 
 
+def test_a_finished_pod_that_nobody_came_for_in_a_day_is_tidied_away(api: KubernetesApi) -> None:
+    api.scripts["train_model"] = [ended(0)]
+    lost, status = Task(make(), run_id="lost").step.build(api.config_maps["tidegate-steps"], identity("lost")), ended(1)
+    status["containerStatuses"][0]["state"]["terminated"]["finishedAt"] = "2026-01-01T00:00:00Z"
+    api.add(lost, status)
+    for number in range(3):
+        Task(make(), run_id=f"manual__{number}").run()
+    assert lost["metadata"]["name"] not in api.pods
+
+
 def identity(run_id: str) -> Identity:
     return operator.identity_of(Task(make(), run_id=run_id).context)
 
@@ -272,6 +323,13 @@ def test_a_kill_on_the_worker_deletes_the_pod(api: KubernetesApi) -> None:
     task.defer()
     task.step.on_kill()
     assert api.pods == {}
+
+
+def test_a_kill_after_the_end_leaves_the_pod_to_be_read(api: KubernetesApi) -> None:
+    task = Task(make())
+    task.defer()
+    task.step.on_kill()
+    assert len(api.pods) == 1
 
 
 def test_a_kill_in_the_triggerer_deletes_the_pod(api: KubernetesApi) -> None:
@@ -304,6 +362,18 @@ def test_a_watcher_that_lost_sight_of_a_running_pod_looks_again(api: KubernetesA
     with pytest.raises(AirflowException, match="did not end in time"):
         task.step.trigger_reentry(task.context, {**event, "_redefer_count": 3})
     assert api.pods == {}
+
+
+def test_an_api_server_that_is_away_for_a_moment_costs_no_try(api: KubernetesApi) -> None:
+    api.scripts["train_model"] = [ended(0, json.dumps(RESULT))]
+    task, api.outages = Task(make()), [503, 0, 500, 0, 504]
+    deferred = task.defer()
+    api.outages = [429]
+    event = asyncio.run(first_event(deferred.trigger))
+    api.outages = [502]
+    task.step.trigger_reentry(task.context, event)
+    assert task.xcoms["return_value"] == RESULT
+    assert len(api.pods) == 1
 
 
 REFUSALS = [

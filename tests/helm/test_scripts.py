@@ -42,13 +42,13 @@ def test_every_script_is_mounted_as_it_is() -> None:
 
 
 class FakeDatabase:
-    """One answer to every query; notes what was asked. As much of psycopg2 as the scripts use."""
+    """One answer to every query, or one for each; notes what was asked. As much of psycopg2 as the scripts use."""
 
     def __init__(self, answer: object) -> None:
         self.answer, self.url = answer, ""
         self.asked: list[tuple[str, tuple[str, ...]]] = []
 
-    def connect(self, url: str, **_: object) -> FakeDatabase:
+    def connect(self, url: str = "", **_: object) -> FakeDatabase:
         self.url = url
         if isinstance(self.answer, Exception):
             raise self.answer
@@ -66,7 +66,7 @@ class FakeDatabase:
         self.asked.append((query, values))
 
     def fetchone(self) -> tuple[object]:
-        return (self.answer,)
+        return (self.answer[self.asked[-1][0]] if isinstance(self.answer, dict) else self.answer,)
 
     def close(self) -> None: ...
 
@@ -101,15 +101,40 @@ def test_a_probe_fails_only_without_a_fresh_heartbeat(
     assert "pw" not in capsys.readouterr().out
 
 
-def test_waiting_ends_when_a_version_is_stamped(connection: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    wait, answers = script("wait_for_migrations"), [psycopg2.OperationalError("starting up"), False, True]
-    became: list[list[str]] = []
-    monkeypatch.setattr(wait.psycopg2, "connect", lambda url, **k: FakeDatabase(answers.pop(0)).connect(url, **k))
+STARTING: list[object] = [psycopg2.OperationalError("starting up"), {"stamped": False, "fab": False}]
+WITH_FAB: list[object] = [{"stamped": True, "fab": True, "user": False}, {"stamped": True, "fab": True, "user": True}]
+WITHOUT_FAB: list[object] = [{"stamped": True, "fab": False}]
+
+
+@pytest.mark.parametrize("fab", [True, False])
+def test_waiting_ends_with_tables_and_an_account(
+    fab: bool, connection: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wait = script("wait_for_migrations")
+    queries = {"stamped": wait.IS_STAMPED, "fab": wait.HAS_FAB, "user": wait.HAS_USER}
+    states = [*STARTING, *(WITH_FAB if fab else WITHOUT_FAB)]
+    waits, answers, became = len(states) - 1, iter(states), []
+
+    def connect(url: str, **options: object) -> FakeDatabase:
+        state = next(answers)
+        told = {queries[key]: value for key, value in state.items()} if isinstance(state, dict) else state
+        return FakeDatabase(told).connect(url, **options)
+
+    monkeypatch.setattr(wait.psycopg2, "connect", connect)
     monkeypatch.setattr(wait.time, "sleep", lambda _: None)
     monkeypatch.setattr(wait.os, "execvp", lambda _, words: became.append(words))
     wait.main()
-    assert answers == []
     assert [words[:3] for words in became] == [["airflow", "db", "check-migrations"]]
+    assert capsys.readouterr().out.count("waiting for the Job airflow-migrate") == waits
+    assert list(answers) == []
+
+
+def test_a_volume_of_another_password_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    create = script("create_databases")
+    refusal = psycopg2.OperationalError('FATAL:  password authentication failed for user "postgres"')
+    monkeypatch.setattr(create.psycopg2, "connect", FakeDatabase(refusal).connect)
+    with pytest.raises(SystemExit, match="delete the claim data-postgresql-0"):
+        create.main()
 
 
 ACCOUNT = {"access": "step-hello", "secret": "a-secret-of-hello", "role": "user"}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from tidegate.cluster import images
 from tidegate.cluster.images import ImageError, copied, listed, references
+from tidegate.cluster.project import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,3 +116,11 @@ def test_an_image_comes_after_what_it_stands_on(root: Path) -> None:
 )
 def test_names_are_looked_up_as_containerd_keeps_them(ref: str, kept: str) -> None:
     assert images._in_containerd(ref) == kept
+
+
+def test_skaffold_hands_every_image_to_the_chart() -> None:
+    document = yaml.safe_load((ROOT / "skaffold.yaml").read_text())
+    handed = " ".join(document["deploy"]["helm"]["releases"][0]["setValueTemplates"].values())
+    for image in listed():
+        variable = image.repository.replace("/", "_")
+        assert image.name == "base" or re.search(rf"IMAGE_(FULLY_QUALIFIED|REPO)_{variable}\b", handed), image.name

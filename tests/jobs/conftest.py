@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from jobs import train_model
+from jobs.upload_model import scoring
 from tests.jobs.servers import Server, datalake, versitygw
-from tidegate.step import Prefix, Store, store_for
+from tidegate.sample import petrol_csv
+from tidegate.step import Input, Prefix, Store, Stores, store_for
 from tidegate.step.stores import router
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from jobs.upload_model.card import Card
 
 CREDENTIALS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"),
@@ -92,3 +97,30 @@ def _place(server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     return Place(store_for(server.root), Prefix(server.root) / uuid.uuid4().hex, server)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, `0` and `1`, on disk."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "data.csv").write_bytes(petrol_csv(60))
+    for seed in (0, 1):
+        settings = train_model.Settings(
+            data=Input((folder / "data.csv").as_uri()),
+            n_estimators=5,
+            random_state=seed,
+            output=Prefix((folder / str(seed)).as_uri()),
+        )
+        train_model.run(settings, Stores())
+    return folder
+
+
+@pytest.fixture
+def unscored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the scoring process where what is tested is the order of writes."""
+
+    def believe(*_: object, card: Card, seconds: int) -> dict[str, float]:
+        assert seconds
+        return dict(card.metrics)
+
+    monkeypatch.setattr(scoring, "score", believe)

@@ -70,3 +70,15 @@ def result_of(environ: Mapping[str, str]) -> dict[str, Any] | None:
 def files(folder: Path) -> list[str]:
     """All files below a folder, hidden ones too."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def train(folder: Path, data: bytes, **params: object) -> Ended:
+    """Train on `data` in a process of its own; few trees unless told."""
+    folder.mkdir(exist_ok=True)
+    (folder / "data.csv").write_bytes(data)
+    url = (folder / "data.csv").as_uri()
+    return run_step("train_model", environment(folder, params={"n_estimators": 5, **params}, inputs={"data": url}))
+
+
+def published(folder: Path) -> list[str]:
+    return [name for name in files(folder) if name != "data.csv"]

@@ -6,9 +6,10 @@
 | bad_input      | no     | exit 2: bad settings or input; the step says what to change               |
 | bad_result     | no     | exit 0, but its last words are no result                                  |
 | out_of_memory  | no     | it needed more memory than its limit                                      |
-| image          | no     | the image cannot be pulled                                                |
+| image          | no     | there is no such image, or it may not be pulled                           |
 | configuration  | no     | a Secret, key or the like that the pod names is not there                 |
 | try_later      | yes    | exit 75: the world outside was not ready                                  |
+| registry       | yes    | the image cannot be pulled now                                            |
 | deadline       | yes    | it ran longer than it may                                                 |
 | infrastructure | yes    | evicted, preempted, its node lost                                         |
 | stopped        | yes    | somebody stopped or deleted it                                            |
@@ -19,7 +20,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tidegate.airflow.pod import CONTAINER
@@ -36,9 +39,15 @@ SIGKILLED, SIGTERMED = 137, 143
 PERMANENT = frozenset({"bad_input", "bad_result", "out_of_memory", "image", "configuration"})
 """Kinds that no retry can mend."""
 
-BROKEN_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+IMPOSSIBLE_IMAGE = frozenset({"InvalidImageName", "ErrImageNeverPull"})
+NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff"})
 BROKEN_CONFIGURATION = frozenset({"CreateContainerConfigError"})
 """Reasons of a container that waits and will not start."""
+
+REFUSED_PULL = re.compile(
+    r"not found|unknown|does not exist|denied|unauthorized|forbidden|authentication|no match for", re.I
+)
+"""What registries say of an image that will not be there a minute later either; a network's words are others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +144,8 @@ def _unfinished(step: str, pod: Mapping[str, Any], trouble: str) -> Ending:
     """The watcher gave up on a pod that has not ended."""
     waiting = _state(pod).get("waiting", {})
     reason, said = waiting.get("reason", ""), waiting.get("message", "")
-    image = pod["spec"]["containers"][0]["image"]
-    if reason in BROKEN_IMAGE:
-        advice = f"check steps.{step}.image and imagePullSecrets in the chart's values"
-        return Ending(kind="image", message=f"{step}: image {image} cannot be pulled ({reason}: {said}); {advice}")
+    if reason in IMPOSSIBLE_IMAGE | NO_IMAGE:
+        return _without_image(step, pod, reason, said)
     if reason in BROKEN_CONFIGURATION:
         advice = f"make it in namespace {pod['metadata']['namespace']}, or change steps.{step} in the chart's values"
         return Ending(kind="configuration", message=f"{step}: its container cannot be made ({said}); {advice}")
@@ -146,6 +153,14 @@ def _unfinished(step: str, pod: Mapping[str, Any], trouble: str) -> Ending:
         why = _unschedulable(pod) or f"{reason} {said}".strip() or trouble
         return Ending(kind="not_started", message=f"{step} did not start: {why}")
     return Ending(kind="deadline", message=f"{step} did not end in time: {trouble}".rstrip(": "))
+
+
+def _without_image(step: str, pod: Mapping[str, Any], reason: str, said: str) -> Ending:
+    image = pod["spec"]["containers"][0]["image"]
+    advice = f"check steps.{step}.image and imagePullSecrets in the chart's values"
+    permanent = reason in IMPOSSIBLE_IMAGE or REFUSED_PULL.search(said)
+    message = f"{step}: image {image} cannot be pulled ({reason}: {said}); {advice}"
+    return Ending(kind="image" if permanent else "registry", message=message)
 
 
 def _unschedulable(pod: Mapping[str, Any]) -> str:
@@ -158,6 +173,17 @@ def _unschedulable(pod: Mapping[str, Any]) -> str:
 def finished(pod: Mapping[str, Any]) -> bool:
     """Whether the step's container has ended, or never will start because the pod is over."""
     return "terminated" in _state(pod) or pod.get("status", {}).get("phase") in ("Succeeded", "Failed")
+
+
+def ended_at(pod: Mapping[str, Any]) -> datetime | None:
+    """When the step's container ended; None where it has not, or Kubernetes does not say."""
+    at = _state(pod).get("terminated", {}).get("finishedAt")
+    return datetime.fromisoformat(at) if at else None
+
+
+def started(pod: Mapping[str, Any]) -> bool:
+    """Whether the step's container ever ran, and so may have a log."""
+    return not {"running", "terminated"}.isdisjoint(_state(pod))
 
 
 def _state(pod: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -18,6 +18,9 @@ UNMAPPED = -1
 PREFIX = "tidegate.dev/"
 """Before every label and annotation of ours."""
 
+WORK = f"{PREFIX}work"
+"""Annotation: a digest of what the pod does. Two tries of a task with the same digest would do the same."""
+
 NAME_LIMIT = 63
 """Characters of a pod's name (it is also its host name) and of a label's value."""
 
@@ -36,7 +39,7 @@ class Identity:
     logical_date: str
     """ISO 8601 with offset: the run's logical date, or run_after where it has none."""
     ti_id: str = ""
-    """Airflow's own id of this try: tells two runs of the same name apart, when the first was deleted."""
+    """Airflow's own id of the task instance: tells two runs of the same name apart, when the first was deleted."""
 
     def document(self) -> dict[str, Any]:
         """What a step is told about its run (`$TIDEGATE_RUN`). `ledger_key` is empty as long as no ledger is asked."""

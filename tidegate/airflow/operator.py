@@ -26,7 +26,7 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
-from tidegate.airflow.endings import Ending, ending, finished
+from tidegate.airflow.endings import Ending, ending, finished, started
 from tidegate.airflow.identity import UNMAPPED, Identity, path_part
 from tidegate.airflow.pod import build_pod
 from tidegate.airflow.pods import PodError, Pods
@@ -200,7 +200,7 @@ class StepOperator(KubernetesPodOperator):
         """Read what is left of the log; stop a pod that has not ended, and tidy up behind one that has."""
         name = pod["metadata"]["name"]
         try:
-            if pod["status"].get("containerStatuses"):
+            if started(pod):
                 self._write_logs(PodGenerator.deserialize_model_dict(dict(pod)), since_time=since)
         except (HTTPError, ApiException) as error:
             self.log.warning("the log of pod %s cannot be read to its end: %s", name, error)
@@ -228,8 +228,9 @@ class StepOperator(KubernetesPodOperator):
         context["ti"].xcom_push(key="return_value", value=dict(end.result))
 
     def on_kill(self) -> None:
-        """Delete the pod: this try was marked failed, cleared or timed out while a worker had it."""
-        if self._claimed:
+        """Delete the pod, unless it has ended: this try was marked failed, cleared or timed out on a worker."""
+        pod = self._pods.find(self._claimed) if self._claimed else None
+        if pod and not finished(pod):
             self._pods.delete(self._claimed)
 
 

@@ -6,6 +6,7 @@ Security `restricted` and gets no token of the API server.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,15 @@ def build_pod(
         "name": identity.pod_name(spec.name, run),
         "namespace": namespace,
         "labels": identity.labels(spec.name, run),
-        "annotations": identity.exact_ids(run),
+        "annotations": {**identity.exact_ids(run), identity.WORK: _work(spec, params, inputs, output)},
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec(spec, run, contract)}
+
+
+def _work(spec: StepSpec, params: Mapping[str, Any], inputs: Mapping[str, str], output: str) -> str:
+    """A digest of what the pod does, whichever try it does it for."""
+    does = {"image": spec.image, "env": dict(spec.env), "params": params, "inputs": inputs, "output": output}
+    return hashlib.sha256(_json(does).encode()).hexdigest()
 
 
 def _pod_spec(spec: StepSpec, run: Identity, contract: Mapping[str, str]) -> dict[str, Any]:

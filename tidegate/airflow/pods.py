@@ -1,7 +1,8 @@
 """A step's pods in Kubernetes: claim one for a try, look at it, delete it, tidy up behind it.
 
-Never two pods of one task instance at once: before a pod is made, those of other tries are deleted and gone. A pod of
-this very try is attached to, so whoever starts a try again (a worker that was killed in between) finds its pod.
+Never two pods of one task instance at once, and no work twice. A try takes over the pod of a try that was lost (its
+worker, scheduler or triggerer died before anybody read the result), if that pod does the same and has not failed;
+every other pod of the task instance that has not ended is deleted, and gone, before a new one is made.
 Blocking; for use on a worker.
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 import json
 import logging
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import tenacity
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from tidegate.airflow import identity
-from tidegate.airflow.endings import finished
+from tidegate.airflow.endings import ended_at, finished
 from tidegate.airflow.identity import PREFIX
 from tidegate.airflow.pod import GRACE_SECONDS
 
@@ -34,13 +38,37 @@ REFUSALS = frozenset({400, 403, NOT_FOUND, 422})
 """Answers to a new pod that a retry will not change: malformed, forbidden, no such namespace, invalid."""
 
 COLLECTED = f"{PREFIX}collected"
-"""Label of a finished pod whose result and log were read: only such a pod may be tidied away."""
+"""Label of a finished pod whose result and log were read, and which may be tidied away."""
 
 KEPT = 3
 """Finished pods kept for each task, newest first: people read their logs with kubectl."""
 
+FORGOTTEN = timedelta(days=1)
+"""So long after its end nobody will come to read a pod any more."""
+
 GONE_WITHIN_SECONDS = GRACE_SECONDS + 60
 """How long a deleted pod may take to be gone, its grace period included."""
+
+
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Answers of an API server that is starting, busy or behind a proxy that cannot reach it."""
+
+PATIENCE_SECONDS = 60
+"""How long the API server may be away, as while it is restarted, before a call fails."""
+
+
+def _worth_asking_again(error: BaseException) -> bool:
+    return isinstance(error, HTTPError) or (isinstance(error, ApiException) and error.status in TRANSIENT)
+
+
+patiently = tenacity.retry(
+    retry=tenacity.retry_if_exception(_worth_asking_again),
+    wait=tenacity.wait_exponential(multiplier=0.5, max=10),
+    stop=tenacity.stop_after_delay(PATIENCE_SECONDS),
+    before_sleep=tenacity.before_sleep_log(log, logging.WARNING),
+    reraise=True,
+)
+"""For calls that may be made twice: a pod made by a call whose answer was lost is found to be ours."""
 
 
 class PodError(Exception):
@@ -59,19 +87,21 @@ class Pods:
         self._namespace = namespace
         self._poll_seconds = poll_seconds
 
+    @patiently
     def config_map(self, name: str) -> dict[str, str]:
         """Data of a ConfigMap."""
         data: dict[str, str] | None = self._client.read_namespaced_config_map(name, self._namespace).data
         return data or {}
 
     def claim(self, pod: Mapping[str, Any], run: Identity) -> dict[str, Any]:
-        """Return the one pod of this try as it is in the cluster, made now or found.
+        """Return the one pod for this try as it is in the cluster: made now, or found.
 
         Raises:
             PodError: Kubernetes refuses the pod, or a pod of another try does not go away.
         """
-        name = pod["metadata"]["name"]
-        self._end_other_tries(pod, run)
+        name = _name(pod)
+        if lost := self._take_over(pod, run):
+            return lost
         if made := self._create(pod):
             return made
         found = self.find(name)
@@ -84,6 +114,7 @@ class Pods:
             return made
         raise PodError(f"somebody else keeps making pod {name}; is another Airflow using namespace {self._namespace}?")
 
+    @patiently
     def _create(self, pod: Mapping[str, Any]) -> dict[str, Any] | None:
         """The new pod, or None where one of that name exists."""
         try:
@@ -91,16 +122,26 @@ class Pods:
         except ApiException as error:
             if error.status == CONFLICT:
                 return None
+            if _worth_asking_again(error):
+                raise
             raise _refused(pod, error) from error
 
-    def _end_other_tries(self, pod: Mapping[str, Any], run: Identity) -> None:
-        """Pods of other tries that have not ended; ended ones stay, they harm nobody and their logs are read."""
-        for other in self._list(identity.instance_labels(run)):
-            name = other["metadata"]["name"]
-            if name != pod["metadata"]["name"] and not finished(other):
-                log.info("deleting pod %s of another try of this task", name)
-                self.delete_and_wait(name)
+    def _take_over(self, pod: Mapping[str, Any], run: Identity) -> dict[str, Any] | None:
+        """The pod of a lost try, if one can be taken over; pods that run and cannot are deleted and gone.
 
+        Ended ones stay: they harm nobody and their logs are read.
+        """
+        others = [one for one in self._list(identity.instance_labels(run)) if _name(one) != _name(pod)]
+        for other in sorted(others, key=_created, reverse=True):
+            if _is_of(other, run) and _does_the_same(other, pod):
+                log.info("taking over pod %s of a try that was lost", _name(other))
+                return other
+            if not finished(other):
+                log.info("deleting pod %s of another try of this task", _name(other))
+                self.delete_and_wait(_name(other))
+        return None
+
+    @patiently
     def find(self, name: str) -> dict[str, Any] | None:
         """The pod as it is now, or None."""
         try:
@@ -110,6 +151,7 @@ class Pods:
                 raise
             return None
 
+    @patiently
     def delete(self, name: str) -> None:
         """Ask for the pod to be stopped and deleted; one that is gone already is fine."""
         try:
@@ -131,19 +173,21 @@ class Pods:
                 raise PodError(f"pod {name} is not gone {GONE_WITHIN_SECONDS} s after it was deleted; is its node up?")
             time.sleep(self._poll_seconds)
 
+    @patiently
     def mark_collected(self, name: str) -> None:
         """Note that the pod's result and log were read."""
         self._client.patch_namespaced_pod(name, self._namespace, body={"metadata": {"labels": {COLLECTED: "true"}}})
 
     def tidy(self, run: Identity) -> list[str]:
         """Delete finished pods of the same task (any run) that were read, but for the newest; returns their names."""
-        read = [pod for pod in self._list({**identity.task_labels(run), COLLECTED: "true"}) if finished(pod)]
-        read.sort(key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
-        names = [pod["metadata"]["name"] for pod in read[KEPT:]]
+        ended = [pod for pod in self._list(identity.task_labels(run)) if finished(pod)]
+        read = [pod for pod in ended if COLLECTED in pod["metadata"]["labels"] or _forgotten(pod)]
+        names = [_name(pod) for pod in sorted(read, key=_created, reverse=True)[KEPT:]]
         for name in names:
             self.delete(name)
         return names
 
+    @patiently
     def _list(self, wanted: dict[str, str]) -> list[dict[str, Any]]:
         found = self._client.list_namespaced_pod(self._namespace, label_selector=identity.selector(wanted))
         return [self._json(pod) for pod in found.items]
@@ -153,8 +197,29 @@ class Pods:
         return plain
 
 
+def _name(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"]["name"])
+
+
+def _created(pod: Mapping[str, Any]) -> str:
+    return str(pod["metadata"]["creationTimestamp"])
+
+
+def _forgotten(pod: Mapping[str, Any]) -> bool:
+    at = ended_at(pod)
+    return at is not None and datetime.now(UTC) - at > FORGOTTEN
+
+
+def _does_the_same(other: Mapping[str, Any], pod: Mapping[str, Any]) -> bool:
+    """Whether the result of `other` is good for `pod`, and nobody has taken it yet."""
+    unread = COLLECTED not in other["metadata"]["labels"]
+    well = not finished(other) or other["status"].get("phase") == "Succeeded"
+    digests = {one["metadata"]["annotations"].get(identity.WORK) for one in (other, pod)}
+    return unread and well and len(digests) == 1
+
+
 def _is_of(pod: Mapping[str, Any], run: Identity) -> bool:
-    """Whether the pod is of this try, not of an earlier run with the same id, and not on its way out."""
+    """Whether the pod is of this task instance, not of an earlier run with the same id, and not on its way out."""
     metadata = pod["metadata"]
     mine = metadata.get("annotations", {}).get(f"{PREFIX}ti-id") == run.ti_id
     return mine and "deletionTimestamp" not in metadata

@@ -44,7 +44,7 @@ class Commands(typer.Typer):
             return super().__call__(*arguments, **options)
         except FAULTS as error:
             console.print("[bold red]error[/bold red]", end=" ")
-            console.print(str(error), markup=False)
+            console.print(str(error), markup=False, soft_wrap=True)
             sys.exit(1)
 
 

@@ -23,7 +23,7 @@ def release_table(kubectl: Kubectl) -> Table:
     held = pods.unready(kubectl.items("pods"))
     lines = [
         ("context", kubectl.context),
-        ("Airflow installed by", state.read().get("mode", "unknown")),
+        ("Airflow installed by", state.airflow_by()),
         ("release", release.status(kubectl).get("status", "not installed")),
         ("not ready", "\n".join(f"{name}: {reason}" for name, reason in sorted(held.items())) or "nothing"),
     ]

@@ -26,7 +26,11 @@ def object_store(kubectl: Kubectl) -> Iterator[Any]:
     """A boto3 S3 client, signed in as the store's root, while the block runs."""
     keys = kubectl.secret(SECRET)
     with forward(kubectl, SERVICE, PORT) as way:
-        yield _client(f"http://{way.address}", keys["ROOT_ACCESS_KEY"], keys["ROOT_SECRET_KEY"])
+        client = _client(f"http://{way.address}", keys["ROOT_ACCESS_KEY"], keys["ROOT_SECRET_KEY"])
+        try:
+            yield client
+        finally:
+            client.close()
 
 
 def _client(endpoint: str, access: str, secret: str) -> Any:  # noqa: ANN401 - boto3 has no types

@@ -26,6 +26,12 @@ def write(**values: str) -> None:
     cache.write(cache.root() / "run" / "up.json", json.dumps(values, indent=2) + "\n")
 
 
+def airflow_by() -> str:
+    """How Airflow was installed, in words."""
+    words = {"official": "the official chart", "standalone": "one pod of our own (standalone)"}
+    return words.get(read().get("mode", ""), "unknown")
+
+
 def context(named: str | None = None) -> str:
     """The context to use: the one named, else that of the last `up`."""
     return named or read().get("context", KIND_CONTEXT)

@@ -59,10 +59,9 @@ def root(suite: str, packages: Sequence[str]) -> Path:
         scratch = folder / "scratch"
         scratch.mkdir()
         command = _mmdebstrap(suite, packages, folder / "root.tar", extra=extra, sources=sources)
+        env = {"TMPDIR": str(scratch), "DEBIAN_FRONTEND": "noninteractive"}
         with progress.phase(f"Make a Debian root ({suite})"):
-            commands.run(
-                command, log=f"debian-{suite}", env={"TMPDIR": str(scratch), "DEBIAN_FRONTEND": "noninteractive"}
-            )
+            commands.run(command, log=f"debian-{suite}", env=env, ended_by="KILL")
         shutil.rmtree(scratch)
         shutil.rmtree(extra)
 

@@ -10,15 +10,14 @@ import os
 import platform
 import shutil
 import socket
-import urllib.error
-import urllib.request
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tidegate.cluster import cache, commands, debian, engine, kind, node_image, programs, standins
-from tidegate.cluster.errors import ClusterError, Unsuitable
+from tidegate.cluster.errors import ClusterError, CommandFailed, Unsuitable
 
 GIB: Final = 1 << 30
 MEMORY_GIB: Final = 6
@@ -28,6 +27,16 @@ CACHED_DISK_GIB: Final = 5
 PROCESSORS: Final = 2
 UI_PORT: Final = 8080
 ANSWER_SECONDS: Final = 4
+PROBE: Final = """
+import sys, urllib.error, urllib.request
+try:
+    urllib.request.urlopen(urllib.request.Request(sys.argv[1], method="HEAD")).close()
+except urllib.error.HTTPError:
+    pass
+except OSError as error:
+    print(sys.argv[1] + ":", getattr(error, "reason", error))
+"""
+"""Prints what is wrong with an address."""
 CONTROLLERS: Final = ("cpu", "cpuset", "memory", "pids")
 NAMESPACES: Final = ("cgroup", "ipc", "mnt", "net", "pid", "uts")
 
@@ -253,11 +262,11 @@ def _debian() -> str:
 
 
 def _answers(url: str) -> str:
-    """Return what is wrong with an address, or an empty text; any answer of a server is one."""
+    """Return what is wrong with an address, or an empty text; any answer of a server is one.
+
+    Asked by a process of its own, since looking up a name cannot be cut short within one.
+    """
     try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=ANSWER_SECONDS).close()  # noqa: S310
-    except urllib.error.HTTPError:
-        return ""
-    except OSError as error:
-        return f"{url}: {getattr(error, 'reason', error)}"
-    return ""
+        return commands.output([sys.executable, "-c", PROBE, url], timeout=ANSWER_SECONDS).strip()
+    except CommandFailed:
+        return f"{url}: no answer within {ANSWER_SECONDS} s"

@@ -25,8 +25,8 @@ from tidegate.progress import progress
 
 EXEC_ROOT: Final = Path("/run/tidegate-docker")
 SOCKET: Final = Path("/var/run/docker.sock")
-RUN_DOCKER: Final = Path("/run/docker")
-"""Where Docker looks for plugins, wherever its other files lie."""
+RUN_FOLDERS: Final = (Path("/run/docker"), Path("/run/containerd"), Path("/run/runc"))
+"""What Docker makes besides, wherever its other files lie."""
 START_SECONDS: Final = 60
 STOP_SECONDS: Final = 90
 BUILDKIT_INSIDE: Final = 23
@@ -127,6 +127,10 @@ def stop() -> bool:
         return False
     before = json.loads(state.read_text())
     pid = _our_pid()
+    if pid is None and find():
+        # ours has ended, and somebody started another
+        state.unlink()
+        return False
     bridges = _bridges() if pid else []
     host.end([pid] if pid else [], seconds=STOP_SECONDS)
     _end_leftovers()
@@ -135,7 +139,7 @@ def stop() -> bool:
     host.write_sysctl("net/ipv4/ip_forward", before["ip_forward"])
     host.unmount_below(EXEC_ROOT, cache.root() / "docker")
     host.remove_cgroups("docker")
-    for folder in (EXEC_ROOT, *([] if before["run_docker"] else [RUN_DOCKER])):
+    for folder in (EXEC_ROOT, *(folder for folder in RUN_FOLDERS if str(folder) not in before["folders"])):
         shutil.rmtree(folder, ignore_errors=True)
     SOCKET.unlink(missing_ok=True)
     state.unlink()
@@ -170,14 +174,15 @@ def _with_buildx(command: Path, buildx: Path) -> Path:
 def _start() -> None:
     state = {
         "docker0": host.has_link("docker0"),
-        "run_docker": RUN_DOCKER.exists(),
+        "folders": [str(folder) for folder in RUN_FOLDERS if folder.exists()],
         "forward_policy": host.forward_policy(),
         "ip_forward": host.read_sysctl("net/ipv4/ip_forward"),
     }
     if not _state().exists():
         cache.write(_state(), json.dumps(state))
     pid_file = cache.folder("run") / "engine.pid"
-    pid_file.unlink(missing_ok=True)
+    _forget_ended(pid_file, "dockerd", str(cache.root()))
+    _forget_ended(EXEC_ROOT / "containerd" / "containerd.pid", "containerd", str(EXEC_ROOT))
     settings = cache.write(cache.folder("run") / "daemon.json", json.dumps(_settings(pid_file), indent=2) + "\n")
     with _log().open("ab") as log:
         process = subprocess.Popen(
@@ -213,6 +218,12 @@ def _settings(pid_file: Path) -> dict[str, object]:
         settings["runtimes"] = {"capped": {"path": str(wrapper)}}
         settings["default-runtime"] = "capped"
     return settings
+
+
+def _forget_ended(pid_file: Path, *texts: str) -> None:
+    """Remove the pid file of a process that is gone: dockerd would take any other process of that number for it."""
+    if pid_file.exists() and int(pid_file.read_text().strip() or 0) not in host.processes_naming(*texts):
+        pid_file.unlink()
 
 
 def _state() -> Path:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT_MTU: Final = 1500
-DOCKER_RULE: Final = re.compile(r"(^:|\s)DOCKER|\bdocker0\b|\bbr-[0-9a-f]{12}\b")
+DOCKER_RULE: Final = re.compile(
+    r"\sDOCKER|\bdocker0\b|\bbr-[0-9a-f]{12}\b|-A POSTROUTING -s (?P<own>\S+) -d (?P=own) .*-j MASQUERADE"
+)
+"""Docker's rules in the chains of others; the last form lets a container reach itself by a published port."""
 
 
 def install(*packages: str) -> None:
@@ -148,7 +151,8 @@ def unmount_below(*folders: Path) -> None:
 
 def remove_cgroups(name: str) -> None:
     """Remove the empty control groups below every hierarchy's group of that name."""
-    for top in Path("/sys/fs/cgroup").glob(f"*/{name}"):
+    root = Path("/sys/fs/cgroup")
+    for top in [root / name, *root.glob(f"*/{name}")]:
         for group in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
             with contextlib.suppress(OSError):
                 group.rmdir()

@@ -156,20 +156,18 @@ def _wait_ready(cluster: Cluster) -> None:
 
 
 def _recovers(cluster: Cluster) -> bool:
-    """Tell whether a cluster that exists answers, if need be after its node is started; not one that was cut short."""
+    """Tell whether a cluster that exists answers, if need be after its node was started anew; not one cut short."""
     known = _known(cluster.name)
     if known and not known.get("complete"):
         return False
-    docker = engine.docker()
-    running = commands.output([docker, "inspect", "--format", "{{.State.Running}}", cluster.node]).strip()
-    if running != "true":
-        commands.succeeds([docker, "start", cluster.node])
-    deadline = time.monotonic() + RECOVER_SECONDS
-    while time.monotonic() < deadline:
-        if answers(cluster):
-            _ensure_context(cluster)
-            return True
-        time.sleep(1)
+    for remedy in ("start", "restart"):
+        commands.succeeds([engine.docker(), remedy, cluster.node])
+        deadline = time.monotonic() + RECOVER_SECONDS
+        while time.monotonic() < deadline:
+            if answers(cluster):
+                _ensure_context(cluster)
+                return True
+            time.sleep(1)
     return False
 
 

@@ -67,12 +67,16 @@ def kubernetes_version() -> str:
 
 
 def parts() -> None:
-    """Build everything the image is made of: Debian's root (the network) beside the programs (the processors)."""
+    """Build everything the image is made of: Debian's roots (the network) beside the programs (the processors).
+
+    The root of the stand-ins, which are built next, is made on the way.
+    """
     with ThreadPoolExecutor(max_workers=1) as beside:
-        root = beside.submit(debian.root, SUITE, PACKAGES)
+        roots = [beside.submit(debian.root, *wanted) for wanted in ((SUITE, PACKAGES), (standins.SUITE, ()))]
         for module in MODULES:
             programs.build(module)
-        root.result()
+        for root in roots:
+            root.result()
 
 
 def kind_images(source: Path) -> dict[str, str]:

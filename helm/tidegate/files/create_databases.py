@@ -17,6 +17,12 @@ from psycopg2 import sql
 
 EVERY_SECONDS = 2.0
 
+OTHER_VOLUME = (
+    "PostgreSQL refuses the password in the Secret postgresql: its volume was made with another one. "
+    "Put the old password back, or delete the claim data-postgresql-0 with all that is in it"
+)
+"""The volume outlives the release, and so does the Secret, unless somebody deletes it."""
+
 
 def connect() -> psycopg2.extensions.connection:
     """The administrator's connection, as soon as the server answers."""
@@ -24,6 +30,8 @@ def connect() -> psycopg2.extensions.connection:
         try:
             connection = psycopg2.connect(dbname="postgres", connect_timeout=5)
         except psycopg2.OperationalError as error:
+            if "password authentication failed" in str(error):
+                raise SystemExit(OTHER_VOLUME) from None
             print(f"waiting for PostgreSQL: {str(error).strip()}", flush=True)  # noqa: T201
             time.sleep(EVERY_SECONDS)
         else:

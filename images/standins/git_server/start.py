@@ -26,7 +26,7 @@ def git(*words: str, cwd: Path) -> str:
 
 
 def make_repository(path: Path) -> None:
-    """Make a bare repository whose branch `main` has one commit without files, so that it can be followed from the start."""
+    """Make a bare repository whose branch `main` has one commit without files, so that it can be followed at once."""
     fresh = path.with_name(f".{path.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     git("init", "--quiet", "--bare", "--initial-branch=main", str(fresh), cwd=path.parent)

@@ -1,11 +1,13 @@
 """Keeps a link to the newest commit of a branch, as git-sync v4 does, for the part of it that Airflow's chart uses.
 
-Reads: GITSYNC_REPO, GITSYNC_REF (HEAD), GITSYNC_DEPTH (1), GITSYNC_ROOT (/git), GITSYNC_LINK (repo), GITSYNC_PERIOD (10s),
-GITSYNC_SYNC_TIMEOUT (120s), GITSYNC_ONE_TIME (false), GITSYNC_MAX_FAILURES (0, negative: no limit), GITSYNC_HTTP_BIND (none),
-GITSYNC_USERNAME, GITSYNC_PASSWORD, GITSYNC_PASSWORD_FILE, GITSYNC_SSH_KEY_FILE, GITSYNC_SSH_KNOWN_HOSTS (true).
+Reads: GITSYNC_REPO, GITSYNC_REF (HEAD), GITSYNC_DEPTH (1), GITSYNC_ROOT (/git), GITSYNC_LINK (repo),
+GITSYNC_PERIOD (10s), GITSYNC_SYNC_TIMEOUT (120s), GITSYNC_ONE_TIME (false),
+GITSYNC_MAX_FAILURES (0; negative: no limit), GITSYNC_HTTP_BIND (none), GITSYNC_USERNAME,
+GITSYNC_PASSWORD, GITSYNC_PASSWORD_FILE, GITSYNC_SSH_KEY_FILE, GITSYNC_SSH_KNOWN_HOSTS (true),
+GITSYNC_SSH_KNOWN_HOSTS_FILE.
 Writes: `<root>/.worktrees/<commit>`, and `<root>/<link>` that points to the newest, switched in one rename.
 Serves: 200 on `/` once the first sync is done, 503 before.
-Again: a worktree that is there is used; older ones than the last two are removed.
+Again: where the link points to the newest commit nothing happens; of older worktrees only the last one stays.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -24,7 +27,12 @@ from pathlib import Path
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 KEEP = 2
-ASKPASS = '#!/bin/sh\ncase "$1" in Username*) printf %s "$GITSYNC_USERNAME" ;; *) printf %s "$GITSYNC_PASSWORD" ;; esac\n'
+ASKPASS = """#!/bin/sh
+case "$1" in
+    Username*) printf %s "$GITSYNC_USERNAME" ;;
+    *) printf %s "$GITSYNC_PASSWORD" ;;
+esac
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +83,7 @@ def git_environment(env: dict[str, str]) -> dict[str, str]:
     if file := env.get("GITSYNC_PASSWORD_FILE"):
         found["GITSYNC_PASSWORD"] = Path(file).read_text().strip()
     if found.get("GITSYNC_PASSWORD"):
-        askpass = Path("/tmp/askpass")  # noqa: S108 (the container's own)
+        askpass = Path(tempfile.mkdtemp()) / "askpass"
         askpass.write_text(ASKPASS)
         askpass.chmod(0o700)
         found["GIT_ASKPASS"] = str(askpass)
@@ -117,7 +125,7 @@ class Follower:
         link = self.wanted.root / self.wanted.link
         if not (link.is_symlink() and link.readlink() == place and link.is_dir()):
             self.switch(place, commit)
-            print(f"{self.wanted.ref} of {self.wanted.repo} is now {commit}")
+            say(f"{self.wanted.ref} of {self.wanted.repo} is now {commit}")
         self.synced.set()
         return commit
 
@@ -133,15 +141,16 @@ class Follower:
         self.remove_old(keep=place.name)
 
     def remove_old(self, *, keep: str) -> None:
-        """Remove worktrees that nobody looks at any more: the newest two stay, for readers that are in the midst of one."""
-        folders = sorted((self.wanted.root / ".worktrees").iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+        """Remove worktrees that nobody reads any more; the last but one stays, for who is in the midst of it."""
+        trees = self.wanted.root / ".worktrees"
+        folders = sorted(trees.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
         for folder in [path for path in folders if path.name != keep][KEEP - 1 :]:
             shutil.rmtree(folder, ignore_errors=True)
         self.git("worktree", "prune")
 
 
-def serve(bind: str, ready: threading.Event) -> None:
-    """Answer probes in the background."""
+def serve(bind: str, ready: threading.Event) -> int:
+    """Answer probes in the background; returns the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -154,6 +163,12 @@ def serve(bind: str, ready: threading.Event) -> None:
     host, _, port = bind.rpartition(":")
     server = ThreadingHTTPServer((host or "0.0.0.0", int(port)), Handler)  # noqa: S104 (a pod's port)
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
+
+
+def say(line: str) -> None:
+    """Write a line to the container's log."""
+    sys.stderr.write(f"{line}\n")
 
 
 def said(error: Exception) -> str:
@@ -177,7 +192,7 @@ def main() -> int:
             failures = 0
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as error:
             failures += 1
-            print(f"sync failed ({failures}): {said(error)}", file=sys.stderr)
+            say(f"sync failed ({failures}): {said(error)}")
             if 0 <= wanted.max_failures < failures:
                 return 1
         if wanted.one_time and not failures:
