@@ -11,13 +11,13 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 console = Console(stderr=True, highlight=False)
 """Progress goes to standard error, so that `--json` on standard output stays clean."""

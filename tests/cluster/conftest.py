@@ -7,14 +7,13 @@ the last of them, which checks that nothing is left (`TIDEGATE_TEST_DOWN=1` has 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster.commands import MAKING, killed_up, tidegate
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cli.objects import object_store
@@ -29,14 +28,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 SHARED_CSV = ROOT.parent / "shared" / "data" / "petrol_consumption.csv"
 """The table of the tutorial, where it lies beside the checkout; otherwise the sample is used."""
-UP_SECONDS = 3000
-"""For a cold cache on two cores."""
-
-
-def tidegate(*arguments: str, seconds: float = UP_SECONDS) -> subprocess.CompletedProcess[str]:
-    """One call of the command line as people make it."""
-    command = [sys.executable, "-m", "tidegate", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
 def is_running() -> bool:
@@ -85,21 +76,28 @@ class Installed:
     """Whether the cluster was made for these tests."""
     csv: Path
     said: str
+    up: tuple[str, ...]
+    """The call that brought it here."""
+    killed: str
+    """What an earlier call said until it was killed; empty where the cluster was there already."""
     before: frozenset[str]
     """What was on the machine before, as `traces` tells it."""
 
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """`tidegate up --csv`, green."""
+    """`tidegate up --csv`, green; where there is no cluster yet, after a first call was killed while it made one."""
+    folder = tmp_path_factory.mktemp("up")
     ours, before = not is_running(), frozenset(traces())
-    csv = SHARED_CSV
+    csv = SHARED_CSV if SHARED_CSV.is_file() else folder / "petrol_sample.csv"
     if not csv.is_file():
-        csv = tmp_path_factory.mktemp("data") / "petrol_sample.csv"
         csv.write_bytes(petrol_csv())
-    done = tidegate("up", "--csv", str(csv))
+    chart = os.environ.get("AIRFLOW_CHART", "")
+    up = ("up", "--csv", str(csv), *(["--airflow-chart", chart] if chart else []))
+    killed = killed_up(up, MAKING, folder / "killed.log") if ours else ""
+    done = tidegate(*up)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    return Installed(ours, csv, done.stdout + done.stderr, before)
+    return Installed(ours, csv, done.stdout + done.stderr, up, killed, before)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.cluster import petrol
-from tests.cluster.conftest import tidegate
+from tests.cluster.commands import tidegate
 from tidegate.cli import runs
 from tidegate.cli.fault import Fault
 from tidegate.cli.kubectl import NAMESPACE

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.cluster import petrol
-from tests.cluster.conftest import ROOT, UP_SECONDS
+from tests.cluster.commands import MAKING, killed_up, tidegate
 from tidegate.cli import pods, release, runs, step_pods
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE
 
@@ -87,38 +82,15 @@ def test_the_scheduler_is_restarted(api: Airflow, kubectl: Kubectl, store: petro
     assert_no_pod_left_over(kubectl, run_id)
 
 
-def killed_up(csv: Path, at: str, log: Path) -> None:
-    """Start `tidegate up` and kill it, and all it started, as soon as it says `at`."""
-    command = [sys.executable, "-m", "tidegate", "up", "--csv", str(csv)]
-    with log.open("wb") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
-    try:
-        runs.until(
-            lambda: at in log.read_text() or process.poll() is not None,
-            seconds=UP_SECONDS,
-            what=f"`up` to come to {at!r}",
-            state=log.read_text,
-            every=0.2,
-        )
-        assert process.poll() is None, f"up ended before {at!r}:\n{log.read_text()}"
-        time.sleep(2)
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
 @pytest.mark.parametrize("at", ["Install Tidegate", "Run the pipelines"])
 def test_up_is_killed_and_run_again(
     at: str, api: Airflow, kubectl: Kubectl, installed: Installed, tmp_path: Path
 ) -> None:
     if at == "Install Tidegate":
         leave_pending(kubectl)
-    killed_up(installed.csv, at, tmp_path / "killed.log")
-    again = tmp_path / "again.log"
-    with again.open("wb") as said:
-        command = [sys.executable, "-m", "tidegate", "up", "--csv", str(installed.csv)]
-        code = subprocess.run(command, cwd=ROOT, stdout=said, stderr=said, check=False, timeout=UP_SECONDS).returncode
-    assert code == 0, again.read_text()
+    killed_up(installed.up, at, tmp_path / "killed.log")
+    again = tidegate(*installed.up)
+    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
     assert release.status(kubectl)["status"] == "deployed"
     assert pods.unready(kubectl.items("pods")) == {}
     for run in api.runs("petrol", limit=3):
@@ -134,3 +106,10 @@ def leave_pending(kubectl: Kubectl) -> None:
     )
     pending = release.restated(newest, status="pending-upgrade", description="Preparing upgrade")
     kubectl.text("replace", "--filename", "-", stdin=json.dumps(pending))
+
+
+def test_up_was_killed_while_it_made_the_cluster_and_run_again(installed: Installed) -> None:
+    if not installed.ours:
+        pytest.skip("optional: the cluster was running before these tests")
+    assert MAKING in installed.killed
+    assert "Where to look" in installed.said

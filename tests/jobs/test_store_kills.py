@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,8 @@ from tests.jobs.servers import ROOT
 from tidegate.step import NotFound, TryAgain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.jobs.conftest import Place
 
 SIZE = 17 * 1024 * 1024
@@ -45,7 +48,7 @@ def test_a_killed_write_is_whole_or_not_there(place: Place, mode: str) -> None:
     draw = random.Random(seed)  # noqa: S311
     for _ in range(6):
         _write_until_killed(url, mode, after=draw.uniform(0, 0.8))
-        seen.add(_content(place, url))
+        seen.add(_settled(place, url))
         assert seen <= {b"a", b"b", b""}, f"half an object (seed {seed})"
     listed = {stat.url for stat in place.store.list(place.root)}
     assert listed <= {url}, f"an unfinished write is listed (seed {seed})"
@@ -53,29 +56,51 @@ def test_a_killed_write_is_whole_or_not_there(place: Place, mode: str) -> None:
     assert place.store.get(url) == b"after"
 
 
+def test_a_reader_never_sees_half_of_what_is_being_replaced(place: Place) -> None:
+    url = place.root / "watched"
+    seen: list[bytes] = []
+    place.store.put(url, b"a" * SIZE)
+    with _writing(url, "replace") as writer:
+        deadline = time.monotonic() + 30
+        while (len(seen) < 15 or set(seen) != {b"a", b"b"}) and time.monotonic() < deadline:
+            with suppress(TryAgain):
+                seen.append(_content(place.store.get(url, at_most=2 * SIZE)))
+            assert set(seen) <= {b"a", b"b"}
+        writer.kill()
+    assert set(seen) == {b"a", b"b"}
+
+
 def _write_until_killed(url: str, mode: str, *, after: float) -> None:
-    command = [sys.executable, "-c", WRITER, url, mode]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == b"ready\n"
+    with _writing(url, mode) as writer:
         time.sleep(after)
         writer.kill()
 
 
-def _content(place: Place, url: str) -> bytes:
-    """The one letter it is made of, empty where it is not there, its begin where it is neither."""
-    try:
-        data = _settled(place, url)
-    except NotFound:
-        return b""
+@contextmanager
+def _writing(url: str, mode: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that writes one whole object after the other."""
+    command = [sys.executable, "-c", WRITER, url, mode]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as writer:
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"ready\n"
+            yield writer
+        finally:
+            writer.kill()
+
+
+def _content(data: bytes) -> bytes:
+    """The one letter that a whole object is made of, else its begin."""
     return data[:1] if len(data) == SIZE and data.count(data[:1]) == SIZE else data[:20] + b"... not whole"
 
 
 def _settled(place: Place, url: str) -> bytes:
-    """Read it; a request the dead writer had sent may still be carried out while we read."""
+    """What is there, empty for nothing; a request the dead writer had sent may still be carried out while we read."""
     for _ in range(5):
         try:
-            return place.store.get(url, at_most=2 * SIZE)
+            return _content(place.store.get(url, at_most=2 * SIZE))
+        except NotFound:
+            return b""
         except TryAgain:
             time.sleep(0.2)
     raise AssertionError("it is still being replaced after the writer's death")

@@ -183,6 +183,7 @@ def test_the_pickle_is_a_pipeline_that_predicts_on_plain_numbers(tmp_path: Path)
     assert train(tmp_path, petrol()).code == 0
     pipeline = pickle.loads((tmp_path / "out" / "model.pkl").read_bytes())  # noqa: S301
     assert [name for name, _ in pipeline.steps] == ["scale", "forest"]
+    assert pipeline["forest"].n_jobs == 1  # threads would add up the trees in any order
     assert 100 < pipeline.predict([[9.0, 3571, 1976, 0.525]])[0] < 1200
 
 
