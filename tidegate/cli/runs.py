@@ -51,7 +51,9 @@ def wait_visible(api: Airflow, dag_id: str, *, source: str | None = None, second
     """Return once Airflow knows the DAG, in the version whose file is `source` where that is given."""
 
     def seen() -> bool:
-        return api.dag(dag_id) is not None and (source is None or api.source(dag_id) == source)
+        known = api.dag(dag_id)
+        # A DAG whose file was removed stays known, with its last source, and takes no runs.
+        return known is not None and not known["is_stale"] and (source is None or api.source(dag_id) == source)
 
     until(seen, seconds=seconds, what=f"DAG {dag_id} to show in Airflow", state=lambda: _import_faults(api))
 

@@ -31,6 +31,8 @@ START_SECONDS: Final = 60
 STOP_SECONDS: Final = 90
 BUILDKIT_INSIDE: Final = 23
 """The docker command has BuildKit inside below this version; from it on only with the buildx plugin."""
+_STARTED: Final[list[subprocess.Popen[bytes]]] = []
+"""Handles of engines that outlive this process on purpose; dropping one while it runs is a ResourceWarning."""
 
 
 @dataclass(frozen=True)
@@ -193,6 +195,7 @@ def _start() -> None:
             start_new_session=True,
             cwd="/",
         )
+    _STARTED.append(process)
     deadline = time.monotonic() + START_SECONDS
     while find() is None:
         if process.poll() is not None or time.monotonic() > deadline:
