@@ -1,0 +1,72 @@
+"""Whether what a row recorded still holds: the question that is asked of the stores before anything is skipped.
+
+Every output must exist with the etag that was recorded, or, where the etag is another, with the recorded size and
+sha256 (a copy of the same bytes). What cannot be checked does not hold: running again is safe, a false hit is not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from tidegate.ledger.decide import Check
+    from tidegate.ledger.model import Output, Seen
+
+
+class Probe(Protocol):
+    """The little the ledger wants to know of a store; calls may block and are made in threads."""
+
+    def seen(self, url: str) -> Seen | None:
+        """The object's size and version now; None where it, its bucket or its folder is gone."""
+
+    def sha256(self, url: str) -> str:
+        """Of the object's content, hexadecimal; asked for only where the etag cannot answer."""
+
+
+def fault_of(check: Check, probe: Probe) -> str:
+    """Empty where the row's result may be used, else what is wrong with it, in one line."""
+    row, own = check.row, check.request.verify
+    for output in row.outputs:
+        if fault := _fault(output, probe):
+            return fault
+    return _own_fault(check) if own is not None else ""
+
+
+def _own_fault(check: Check) -> str:
+    if check.request.verify is None:
+        return ""
+    try:
+        return check.request.verify(check.row)
+    except Exception as error:  # whatever a step's own check throws, it has not proved anything
+        return f"the step's own verify failed: {type(error).__name__}: {error}"
+
+
+def _fault(output: Output, probe: Probe) -> str:
+    try:
+        seen = probe.seen(output.url)
+        if seen is None:
+            return f"output {output.name} is gone: {output.url}"
+        return "" if _same(output, seen, probe) else f"output {output.name} is not what was written: {output.url}"
+    except Exception as error:  # any store's error means the same here: not proved
+        return f"output {output.name} cannot be checked: {type(error).__name__}: {error}"
+
+
+def _same(output: Output, seen: Seen, probe: Probe) -> bool:
+    """By etag and size; or by size and content, which needs a reading of it all."""
+    if seen.size != output.size:
+        return False
+    if output.etag and seen.etag == output.etag:
+        return True
+    return bool(output.sha256) and probe.sha256(output.url) == output.sha256
+
+
+class NoStores:
+    """The probe of those who only read rows: every check fails."""
+
+    def seen(self, url: str) -> Seen | None:
+        """Never right: raises."""
+        raise LookupError(f"no store is open here to look at {url}")
+
+    def sha256(self, url: str) -> str:
+        """Never right: raises."""
+        raise LookupError(f"no store is open here to read {url}")
