@@ -41,9 +41,9 @@ CREATE TABLE ledger_row (
     exit_reason VARCHAR(64) NOT NULL,
     message TEXT NOT NULL,
     peak_memory_bytes BIGINT,
-    cpu_seconds FLOAT(53),
+    cpu_seconds DOUBLE,
     log_url VARCHAR(2048) NOT NULL,
-    ttl_seconds FLOAT(53),
+    ttl_seconds DOUBLE,
     PRIMARY KEY (id),
     CONSTRAINT uq_ledger_row_key_attempt UNIQUE (`key`, attempt)
 )ENGINE=InnoDB CHARSET=utf8mb4 COLLATE utf8mb4_bin;

@@ -37,9 +37,9 @@ CREATE TABLE ledger_row (
     exit_reason VARCHAR(64) NOT NULL,
     message TEXT NOT NULL,
     peak_memory_bytes BIGINT,
-    cpu_seconds FLOAT,
+    cpu_seconds DOUBLE,
     log_url VARCHAR(2048) NOT NULL,
-    ttl_seconds FLOAT,
+    ttl_seconds DOUBLE,
     CONSTRAINT uq_ledger_row_key_attempt UNIQUE ("key", attempt)
 );
 

@@ -61,8 +61,9 @@ def mariadb() -> Iterator[str]:
                 "--auth-root-authentication-method=normal",
             ]
         )
-        grant = f"CREATE USER admin@'127.0.0.1' IDENTIFIED BY '{password}'; GRANT ALL ON *.* TO admin@'127.0.0.1' WITH GRANT OPTION;"
-        (folder / "init.sql").write_text(grant.replace("; ", ";\n"))
+        user = "admin@'127.0.0.1'"
+        make, grant = f"CREATE USER {user} IDENTIFIED BY '{password}'", f"GRANT ALL ON *.* TO {user} WITH GRANT OPTION"
+        (folder / "init.sql").write_text(f"{make};\n{grant};\n")
         command = [
             server,
             "--no-defaults",

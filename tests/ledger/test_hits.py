@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.ledger.world import IMAGE, Clock, Stores, ask, done, failed, key, ran
-from tidegate.ledger import Claim, Hit, MutableImage, Outcome, State, input_identity
-from tidegate.ledger import upkeep
+from tests.ledger.world import IMAGE, Clock, Stores, ask, at, done, failed, key, ran, run
+from tidegate.ledger import Claim, Hit, MutableImage, Outcome, State, input_identity, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,11 +201,9 @@ def test_what_must_still_hit(ledger: Ledger, stores: Stores, options: dict[str, 
 
 
 def test_the_next_hour_hits_the_training_and_publishes_anew(ledger: Ledger, stores: Stores) -> None:
-    from tests.ledger.world import at  # noqa: PLC0415
-
     upload: dict[str, Any] = {"step": "upload_model", "keyed_by_time": "hour"}
     ran(ledger, ask(1, work=key()), done(stores))
-    ran(ledger, ask(1, task=ask(1).task.__class__(pipeline="petrol", run_id="1", task_id="upload_model"),
-                    work=key(**upload, when=at(3))), done(stores, "published"))  # fmt: skip
+    first = ask(task=run(1, task_id="upload_model"), work=key(**upload, when=at(3)))
+    ran(ledger, first, done(stores, "published"))
     assert isinstance(ledger.begin(ask(2, work=key())), Hit)
     assert "time was" in missed(ledger, ask(2, work=key(**upload, when=at(4)))).detail

@@ -117,8 +117,8 @@ def test_an_image_is_its_digest_or_its_content_tag_wherever_it_is_pulled_from(re
 
 @pytest.mark.parametrize(
     "reference",
-    ["b", "b:latest", "b:v1.2.3", "r.example:5000/b", "b:0123456789a", "b:202611211200", "b:20261121120059", "b:ABCDEF012345",
-     "b@sha256:12", f"b:{'c' * 65}", "b:"],
+    ["b", "b:latest", "b:v1.2.3", "r.example:5000/b", "b:0123456789a", "b:202611211200", "b:20261121120059", "b:",
+     "b:ABCDEF012345", "b@sha256:12", "b@sha256:0123456789abcdef", f"b:{'c' * 65}"],
 )  # fmt: skip
 def test_a_mutable_tag_is_refused_with_what_to_write(reference: str) -> None:
     with pytest.raises(MutableImage, match="by digest"):

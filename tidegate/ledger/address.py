@@ -27,6 +27,9 @@ SCHEMA = "ml_airflow"
 
 VARIABLES = ("TIDEGATE_LEDGER_URL", "AIRFLOW_CONN_ML_AIRFLOW")
 
+AIRFLOWS_EXTRA = "__extra__"
+"""Airflow puts a connection's extra field into the address under this name; no driver knows it."""
+
 TIMEOUT = 10
 """Seconds to connect, and on PostgreSQL for one statement or lock: a trigger must not hang on the ledger."""
 
@@ -79,13 +82,13 @@ def drivers_of(address: str) -> tuple[URL, Drivers]:
     kind = url.drivername.partition("+")[0]
     if kind not in KINDS:
         raise BadAddress(f"the ledger's address begins with {kind}://; want postgresql://, mysql:// or sqlite://")
-    return url, KINDS[kind]
+    return url.difference_update_query([AIRFLOWS_EXTRA]), KINDS[kind]
 
 
 def open_engine(address: str) -> Engine:
     """A pooled engine for ordinary code; nothing is connected yet."""
     url, drivers = drivers_of(address)
-    engine = create_engine(url.set(drivername=drivers.sync), **_options(drivers))
+    engine = create_engine(url.set(drivername=drivers.sync), **_options(url, drivers))
     if drivers is SQLITE:
         one_writer(engine)
     return engine
@@ -94,15 +97,15 @@ def open_engine(address: str) -> Engine:
 def open_async_engine(address: str) -> AsyncEngine:
     """The same for an event loop."""
     url, drivers = drivers_of(address)
-    engine = create_async_engine(url.set(drivername=drivers.aio), **_options(drivers))
+    engine = create_async_engine(url.set(drivername=drivers.aio), **_options(url, drivers))
     if drivers is SQLITE:
         one_writer(engine.sync_engine)
     return engine
 
 
-def _options(drivers: Drivers) -> dict[str, Any]:
+def _options(url: URL, drivers: Drivers) -> dict[str, Any]:
     if drivers is SQLITE:
-        return {"connect_args": {"timeout": TIMEOUT}}
+        return {"connect_args": {"timeout": float(str(url.query.get("timeout", TIMEOUT)))}}
     server: dict[str, Any] = {"connect_timeout": TIMEOUT}
     if drivers is POSTGRESQL:
         limits = f"-csearch_path={SCHEMA} -cstatement_timeout={TIMEOUT}s -clock_timeout={TIMEOUT}s"

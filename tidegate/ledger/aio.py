@@ -6,7 +6,6 @@ Operations run in the async driver's own connection by `run_sync`; stores are as
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -17,9 +16,8 @@ from tidegate.ledger import flow, spool
 from tidegate.ledger.address import open_async_engine
 from tidegate.ledger.decide import Check
 from tidegate.ledger.errors import LedgerError, Unreachable
-from tidegate.ledger.ledger import PAUSE
 from tidegate.ledger.model import Blind, Claim, Wait
-from tidegate.ledger.transaction import TRIES, Clock, Operation, Tx, database_time, lost_race, translated
+from tidegate.ledger.transaction import Clock, Operation, Tries, Tx, database_time
 from tidegate.ledger.verify import fault_of
 
 if TYPE_CHECKING:
@@ -46,15 +44,14 @@ class AsyncLedger:
 
     async def do(self, operation: Operation[T]) -> T:
         """See Ledger.do."""
-        for number in range(1, TRIES + 1):
+        tries = Tries()
+        while True:
             try:
                 async with self.engine.begin() as conn:
                     return await conn.run_sync(lambda sync: operation(Tx(sync, self._clock)))
             except (SQLAlchemyError, OSError) as error:
-                if number == TRIES or not lost_race(error):
-                    raise translated(error) from error
-                await asyncio.sleep(PAUSE * number * random.random())  # noqa: S311 - spreads retries
-        raise AssertionError
+                pause = tries.pause(error)
+            await asyncio.sleep(pause)
 
     async def run(self, asked: flow.Flow[T]) -> T:
         """See Ledger.run."""

@@ -16,7 +16,19 @@ from tidegate.ledger.canonical import canonical
 from tidegate.ledger.decide import Case, Check, Resume, Take, decide, replaced_before
 from tidegate.ledger.errors import LeaseLost
 from tidegate.ledger.explain import nearest, told
-from tidegate.ledger.model import RELAUNCHED, SUPERSEDED, TAKEN_OVER, Claim, Ended, Hit, Outcome, Reason, State, Wait
+from tidegate.ledger.model import (
+    RELAUNCHED,
+    REPLACED,
+    SUPERSEDED,
+    TAKEN_OVER,
+    Claim,
+    Ended,
+    Hit,
+    Outcome,
+    Reason,
+    State,
+    Wait,
+)
 from tidegate.ledger.tables import ledger_row, ledger_use
 
 if TYPE_CHECKING:
@@ -35,7 +47,7 @@ def consider(request: Request, distrusted: Mapping[int, str]) -> Operation[Check
         step = decide(Case(request=request, rows=found, now=tx.now, distrusted=distrusted))
         match step:
             case Take():
-                return _take(tx, request, step)
+                return _take(tx, request, step, found)
             case Resume():
                 return _resume(tx, request, step.row, found)
             case Wait():
@@ -100,7 +112,7 @@ def close(fence: int, outcome: Outcome, *, at: datetime | None = None) -> Operat
         values = rows.outcome_values(outcome, now=at or tx.now)
         if not _updated(tx, fence, values):
             row = rows.by_id(tx, fence)
-            if any(canonical_of(row, name) != values.get(name, "") for name in ("state", "outputs")):
+            if row.exit_reason in REPLACED or not same_end(row, values):
                 raise LeaseLost(_lost(row))
         return rows.by_id(tx, fence)
 
@@ -114,35 +126,38 @@ def relaunch(claim: Claim, outcome: Outcome) -> Operation[Claim]:
         values = rows.outcome_values(replace(outcome, exit_reason=RELAUNCHED), now=tx.now)
         _update_running(tx, claim.fence, values)
         why = Take(reason=Reason.RELAUNCHED, detail=outcome.exit_reason or outcome.message)
-        return _begin(tx, claim.request, why)
+        return _begin(tx, claim.request, why, rows.by_key(tx, claim.row.key))
 
     return operation
 
 
-def canonical_of(row: Row, name: str) -> str:
-    """A column of a row in the form it is stored in."""
-    if name == "outputs":
-        return canonical([vars(output) for output in row.outputs])
-    return str(getattr(row, name))
+def same_end(row: Row, values: Mapping[str, Any]) -> bool:
+    """Whether a row ended as these columns say."""
+    outputs = canonical([vars(output) for output in row.outputs])
+    return (row.state, outputs) == (values["state"], values["outputs"])
 
 
-def _take(tx: Tx, request: Request, step: Take) -> Claim | None:
+def _take(tx: Tx, request: Request, step: Take, found: Sequence[Row]) -> Claim | None:
     """A new attempt, after the running one that must yield; that one may just have renewed its lease."""
-    if step.lapsed is not None and not _replace(tx, step.lapsed, forced=step.reason is Reason.FORCED):
+    if step.lapsed is not None and not replace_attempt(tx, step.lapsed, forced=step.reason is Reason.FORCED):
         return None
     if step.reason is Reason.NEW:
         step = replace(step, detail=told(*nearest(request.key.parts, rows.before(tx, request.key.parts["step"]))))
-    return _begin(tx, request, step)
+    return _begin(tx, request, step, found)
 
 
-def _begin(tx: Tx, request: Request, step: Take) -> Claim:
-    found = rows.by_key(tx, request.key.digest)
+def _begin(tx: Tx, request: Request, step: Take, found: Sequence[Row]) -> Claim:
+    """Numbered after the newest attempt of the very rows the decision rests on, never of rows read again.
+
+    Whoever was faster has that number, and the unique constraint sends this transaction back to decide anew.
+    """
     attempt = found[0].attempt + 1 if found else 1
     values = rows.new_row(request, attempt=attempt, now=tx.now, reason=step.reason, detail=step.detail)
     result = tx.conn.execute(insert(ledger_row).values(values))
     row = rows.by_id(tx, int((result.inserted_primary_key or (0,))[0]))
     record_use(tx, request, row, "run")
-    return Claim(row=row, request=request, replaced=replaced_before(found, attempt=attempt))
+    replaced = replaced_before(rows.by_key(tx, row.key), attempt=attempt)
+    return Claim(row=row, request=request, replaced=replaced)
 
 
 def _resume(tx: Tx, request: Request, row: Row, found: Sequence[Row]) -> Claim | None:
@@ -152,7 +167,7 @@ def _resume(tx: Tx, request: Request, row: Row, found: Sequence[Row]) -> Claim |
     return Claim(row=rows.by_id(tx, row.id), request=request, replaced=replaced, resumed=True)
 
 
-def _replace(tx: Tx, row: Row, *, forced: bool) -> bool:
+def replace_attempt(tx: Tx, row: Row, *, forced: bool) -> bool:
     """Close another's attempt; a lapsed one only if its lease is still the one that was seen."""
     seen = () if forced else (ledger_row.c.lease_expires == row.lease_expires,)
     reason = SUPERSEDED if forced else TAKEN_OVER

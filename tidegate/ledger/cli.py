@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tidegate.ledger import rows, upkeep
+from tidegate.ledger import report, rows, upkeep
 from tidegate.ledger.address import from_environment
 from tidegate.ledger.errors import LedgerError
 from tidegate.ledger.explain import nearest, told
@@ -59,6 +59,31 @@ def list_(
     with _ledger() as ledger:
         found = ledger.do(lambda tx: rows.matching(tx, filters, limit=limit))
     _print_rows(found, as_json=as_json, empty="no rows; run something, or loosen the filters")
+
+
+@app.command()
+def uses(
+    *,
+    pipeline: Pipeline = "",
+    step: StepName = "",
+    run: Annotated[str, typer.Option(help="Only tries of this run.", metavar="RUN_ID")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many tries, the newest.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what each task's try got: it ran, used a result or waits; and what the hits saved."""
+    filters = _filters(pipeline=pipeline, step=step, run_id=run)
+    with _ledger() as ledger:
+        found = ledger.do(report.uses(filters, limit=limit))
+    saved = report.savings(found)
+    if as_json:
+        _print_json({"uses": [_plain_use(use) for use in found], "saved": vars(saved)})
+        return
+    table = Table("decided", "pipeline", "run", "task", "verdict", "row", "saved seconds", box=None)
+    for use in found:
+        cells = (use.decided, use.task.pipeline, use.task.run_id, use.task.task_id, use.verdict, use.row.id)
+        table.add_row(*map(_cell, (*cells, use.saved_seconds)))
+    Console().print(table)
+    Console().print(f"hits saved {saved.pods} pods and {saved.seconds:.0f} s")
 
 
 @app.command()
@@ -109,9 +134,9 @@ def invalidate(
     filters = _filters(key=key, pipeline=pipeline, step=step)
     if number is not None and filters:
         raise typer.BadParameter("give a row or filters, not both")
-    operation = upkeep.invalidate(filters, why=why) if number is None else upkeep.invalidate_row(number, why=why)
     with _ledger() as ledger:
-        found = ledger.do(operation)
+        chosen = upkeep.invalidate(filters, why=why) if number is None else upkeep.invalidate_row(number, why=why)
+        found = ledger.do(chosen)
     _print_rows(found, as_json=as_json, empty="nothing to invalidate: no succeeded row fits")
 
 
@@ -192,6 +217,11 @@ def _print_rows(found: Sequence[Row], *, as_json: bool, empty: str) -> None:
         for row in found:
             table.add_row(*(_cell(getattr(row, name)) for name in SHOWN))
         Console().print(table)
+
+
+def _plain_use(use: report.Use) -> dict[str, Any]:
+    told = {"verdict": use.verdict, "decided": use.decided.isoformat(), "row": use.row.id, "reason": use.row.reason}
+    return {**vars(use.task), **told, "saved_seconds": use.saved_seconds}
 
 
 def _cell(value: object) -> str:

@@ -32,7 +32,7 @@ def image_identity(reference: str) -> str:
     if found := DIGEST.search(reference):
         return found.group(1)
     name, tag = _split(reference)
-    if CONTENT_TAG.fullmatch(tag) and not A_DATE.fullmatch(tag):
+    if "@" not in name and CONTENT_TAG.fullmatch(tag) and not A_DATE.fullmatch(tag):
         return f"tag:{name}:{tag}"
     raise MutableImage(
         f"image {reference!r} has the tag {tag or 'latest'!r}, which can be moved to another image, so the ledger"

@@ -6,7 +6,6 @@ Down: with a spool, `begin` answers Blind and `close` keeps the row for `flush`;
 
 from __future__ import annotations
 
-import random
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -18,7 +17,7 @@ from tidegate.ledger.address import open_engine
 from tidegate.ledger.decide import Check
 from tidegate.ledger.errors import LedgerError, Unreachable
 from tidegate.ledger.model import Blind, Claim, Wait
-from tidegate.ledger.transaction import TRIES, Clock, Operation, Tx, database_time, lost_race, translated
+from tidegate.ledger.transaction import Clock, Operation, Tries, Tx, database_time
 from tidegate.ledger.verify import fault_of
 
 if TYPE_CHECKING:
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from tidegate.ledger.verify import Probe
 
 T = TypeVar("T")
-
-PAUSE = 0.05
-"""Seconds before a transaction that lost a race is run again, times a random number and the try."""
 
 
 class Ledger:
@@ -53,15 +49,14 @@ class Ledger:
             Unreachable: the database cannot be used.
             LedgerError: what the operation itself refuses.
         """
-        for number in range(1, TRIES + 1):
+        tries = Tries()
+        while True:
             try:
                 with self.engine.begin() as conn:
                     return operation(Tx(conn, self._clock))
             except (SQLAlchemyError, OSError) as error:
-                if number == TRIES or not lost_race(error):
-                    raise translated(error) from error
-                time.sleep(PAUSE * number * random.random())  # noqa: S311 - spreads retries, guards nothing
-        raise AssertionError
+                pause = tries.pause(error)
+            time.sleep(pause)
 
     def run(self, asked: flow.Flow[T]) -> T:
         """Drive a flow to its end."""

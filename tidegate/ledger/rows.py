@@ -34,7 +34,7 @@ SHORT = 4000
 """Characters of free text that are kept; a traceback is in the log."""
 
 
-def row_of(record: RowMapping) -> Row:
+def row_of(record: Mapping[str, Any] | RowMapping) -> Row:
     """A database row in the ledger's words."""
     values = {item.name: record[item.name] for item in fields(Row)}
     values |= {name: json.loads(values[name]) for name in JSON_FIELDS}

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert
 
 from tidegate.ledger import rows
-from tidegate.ledger.attempts import canonical_of, close, record_use
-from tidegate.ledger.model import Blind, Claim, Key, Outcome, Output, Reason, Request, State, Task
+from tidegate.ledger.attempts import close, record_use, same_end
+from tidegate.ledger.model import REPLACED, Blind, Claim, Key, Outcome, Output, Reason, Request, State, Task
 from tidegate.ledger.tables import ledger_row
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _record(blind: Blind, outcome: Outcome, at: datetime | None) -> Operation[Ro
         request = blind.request
         found = rows.by_key(tx, request.key.digest)
         own = next((row for row in found if row.holder == request.task.holder), None)
-        if own is not None and (own.state is State.RUNNING or _same(own, outcome)):
+        if own is not None and _is_it(own, outcome):
             return close(own.id, outcome, at=at)(tx)
         attempt = found[0].attempt + 1 if found else 1
         values = rows.new_row(
@@ -122,9 +122,10 @@ def _record(blind: Blind, outcome: Outcome, at: datetime | None) -> Operation[Ro
     return operation
 
 
-def _same(row: Row, outcome: Outcome) -> bool:
-    values = rows.outcome_values(outcome, now=row.datetime_started)
-    return all(canonical_of(row, name) == values[name] for name in ("state", "outputs"))
+def _is_it(own: Row, outcome: Outcome) -> bool:
+    """This try's row is the one to close: it began after all, or was written already, or is another's by now."""
+    values = rows.outcome_values(outcome, now=own.datetime_started)
+    return own.state is State.RUNNING or own.exit_reason in REPLACED or same_end(own, values)
 
 
 def _plain(value: object) -> object:

@@ -6,8 +6,10 @@ An operation is a plain function of a `Tx`. The sync side calls it with a connec
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
@@ -24,14 +26,20 @@ T = TypeVar("T")
 TRIES = 12
 """How often a transaction that lost a race is run again before that counts as an outage."""
 
+PATIENCE = 10.0
+"""Seconds after which it is not run again: races that wait for locks are no quick ones."""
+
+PAUSE = 0.05
+"""Seconds before the next try, times its number."""
+
 CLOCKS = {
     "postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'",
     "mysql": "SELECT UTC_TIMESTAMP(6)",
     "mariadb": "SELECT UTC_TIMESTAMP(6)",
 }
 
-RACES = ("40001", "40P01", "1213", "1205", "1020", "database is locked", "database table is locked")
-"""Serialisation failure and deadlock, by SQLSTATE, MySQL's number or SQLite's words."""
+RACES = ("40001", "40P01", "1213", "1020")
+"""Serialisation failure and deadlock, by SQLSTATE or MySQL's number; SQLite waits for its one lock by itself."""
 
 MISSING = ("42P01", "3F000", "42703", "1146", "1054", "no such table", "no such column")
 """A table, schema or column is not there."""
@@ -73,6 +81,22 @@ def lost_race(error: Exception) -> bool:
     return isinstance(error, exc.IntegrityError) or _says(error, RACES)
 
 
+@dataclass
+class Tries:
+    """How often, and until when, one transaction has been tried."""
+
+    started: float = field(default_factory=time.monotonic)
+    number: int = 0
+
+    def pause(self, error: Exception) -> float:
+        """Seconds to wait before the next try, spread at random; raises where there is no point in one."""
+        self.number += 1
+        late = time.monotonic() - self.started > PATIENCE
+        if late or self.number >= TRIES or not lost_race(error):
+            raise translated(error) from error
+        return PAUSE * self.number * random.random()  # noqa: S311 - guards nothing
+
+
 def translated(error: Exception) -> Exception:
     """The ledger's own error for the database's; whatever is no outage stays what it is."""
     if _says(error, MISSING):
@@ -86,8 +110,8 @@ def _says(error: Exception, codes: tuple[str, ...]) -> bool:
     origin = getattr(error, "orig", None)
     if origin is None:
         return False
-    state = str(getattr(origin, "sqlstate", None) or (origin.args[0] if origin.args else ""))
-    return any(state == code or (" " in code and code in state) for code in codes)
+    said = {str(getattr(origin, "sqlstate", None)), *(str(part) for part in origin.args[:1])}
+    return any(code in said or (" " in code and any(code in words for words in said)) for code in codes)
 
 
 def _cause(error: Exception) -> str:

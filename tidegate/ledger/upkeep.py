@@ -106,8 +106,9 @@ def _expired(row: Row, now: datetime) -> bool:
 def _ages(tx: Tx) -> list[Age]:
     found = read(tx, select(ledger_row).where(ledger_row.c.state != State.RUNNING).order_by(ledger_row.c.id))
     newest = {row.key: row.id for row in sorted(found, key=lambda row: row.attempt) if row.state is State.SUCCEEDED}
-    query = select(ledger_use.c.row_id, func.max(ledger_use.c.datetime_decided)).group_by(ledger_use.c.row_id)
-    used: dict[int, datetime] = dict(tx.conn.execute(query).tuples().all())
+    last = func.max(ledger_use.c.datetime_decided).label("last")
+    query = select(ledger_use.c.row_id, last).group_by(ledger_use.c.row_id)
+    used: dict[int, datetime] = {use.row_id: use.last for use in tx.conn.execute(query)}
     return [
         Age(
             row=row,

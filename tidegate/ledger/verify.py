@@ -6,11 +6,20 @@ sha256 (a copy of the same bytes). What cannot be checked does not hold: running
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
+from tidegate.ledger.model import Seen
+
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from tidegate.ledger.decide import Check
-    from tidegate.ledger.model import Output, Seen
+    from tidegate.ledger.model import Output
+
+
+CHUNK = 1024 * 1024
+"""Bytes of an output that are in memory at a time."""
 
 
 class Probe(Protocol):
@@ -70,3 +79,53 @@ class NoStores:
     def sha256(self, url: str) -> str:
         """Never right: raises."""
         raise LookupError(f"no store is open here to read {url}")
+
+
+class Version(Protocol):
+    """One version of an object, as a store's `stat` tells it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def etag(self) -> str:
+        """The store's mark of this version."""
+
+    @property
+    def version(self) -> str:
+        """The version id where the store keeps versions, else empty."""
+
+
+class Objects(Protocol):
+    """The part of a step's store that a probe needs."""
+
+    def stat(self, url: str) -> Version:
+        """Size and version of an object."""
+
+    def open(self, url: str) -> BinaryIO:
+        """Its content as a stream."""
+
+
+class StoreProbe:
+    """A probe over the stores of `tidegate.step`; `missing` is what they raise for an object that is not there."""
+
+    def __init__(self, store: Objects, *, missing: type[Exception]) -> None:
+        self._store = store
+        self._missing = missing
+
+    def seen(self, url: str) -> Seen | None:
+        """See Probe.seen."""
+        try:
+            found = self._store.stat(url)
+        except self._missing:
+            return None
+        return Seen(size=found.size, etag=found.etag, version=found.version)
+
+    def sha256(self, url: str) -> str:
+        """See Probe.sha256; streamed, never the whole object in memory."""
+        with self._store.open(url) as body:
+            digest = sha256()
+            while piece := body.read(CHUNK):
+                digest.update(piece)
+            return digest.hexdigest()

@@ -77,7 +77,7 @@ def _task_view(dialect: str, name: str, pipelines: tuple[str, ...]) -> str:
     """The newest use counts: an original table has one row a parameter set."""
     first = _parameter(dialect, 1)
     return (
-        f"CREATE VIEW {name} AS\n"
+        f"CREATE VIEW {name} AS\n"  # noqa: S608 - all names are this module's own
         "SELECT l.id AS id, d.id AS ml_dag_id, r.datetime_started AS datetime_started,\n"
         "  CASE WHEN r.state = 'succeeded' THEN r.datetime_finished END AS datetime_finished,"
         " r.output_path AS output_path\n"
@@ -86,5 +86,5 @@ def _task_view(dialect: str, name: str, pipelines: tuple[str, ...]) -> str:
         f"  WHERE u.task_id = '{name}' AND u.pipeline IN ({_in(*pipelines)}) GROUP BY {first}) n\n"
         "  ON n.parameter_1 = d.parameter_1\n"
         "JOIN ledger_use l ON l.id = n.id\n"
-        "JOIN ledger_row r ON r.id = l.row_id"  # noqa: S608 - all names are this module's own
+        "JOIN ledger_row r ON r.id = l.row_id"
     )

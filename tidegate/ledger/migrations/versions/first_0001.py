@@ -58,9 +58,9 @@ def _rows() -> None:
         sa.Column("exit_reason", sa.String(64), nullable=False),
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("peak_memory_bytes", sa.BigInteger()),
-        sa.Column("cpu_seconds", sa.Float(53)),
+        sa.Column("cpu_seconds", sa.Double()),
         sa.Column("log_url", sa.String(2048), nullable=False),
-        sa.Column("ttl_seconds", sa.Float(53)),
+        sa.Column("ttl_seconds", sa.Double()),
         sa.UniqueConstraint("key", "attempt", name="uq_ledger_row_key_attempt"),
     )
     _index("ix_ledger_row_step", "ledger_row", "step", "id")
