@@ -64,6 +64,19 @@ def test_twenty_tasks_at_once_run_once(db: str, stores: Stores) -> None:
     assert len(effects) == 1
 
 
+def test_a_rush_waits_in_line_and_is_no_outage(db: str, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that times out would let steps run blind, past every lease."""
+    monkeypatch.setattr("tidegate.ledger.address.TIMEOUT", 1)
+
+    async def case(ledger: AsyncLedger) -> None:
+        async def slow(number: int) -> int:
+            return await ledger.do(lambda tx: (tx.now, time.sleep(0.1), number)[2])
+
+        assert await asyncio.gather(*(slow(number) for number in range(50))) == list(range(50))
+
+    play(db, stores, case)
+
+
 def test_takeover_and_fencing(db: str, stores: Stores) -> None:
     clock = Clock()
 

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.ledger.world import Clock, Stores, ask, at, done, failed
-from tidegate.ledger import Blind, Claim, Hit, Ledger, NotMigrated, Spool, Unreachable, attempts, rows
+from tidegate.ledger import Blind, Claim, Hit, LeaseLost, Ledger, NotMigrated, Spool, Unreachable, attempts, rows
 from tidegate.ledger.spool import entry_of
 
 if TYPE_CHECKING:
@@ -142,6 +142,18 @@ def test_a_blind_run_whose_claim_was_written_after_all_closes_it(ledger: Ledger,
     row = ledger.close(Blind(request=ask(1), started=claim.row.datetime_started, cause="cut"), done(stores))
     assert row is not None
     assert (row.id, row.state) == (claim.fence, "succeeded")
+
+
+def test_a_blind_run_whose_claim_was_taken_over_is_refused(opened: Callable[..., Ledger], stores: Stores) -> None:
+    """Its begin was committed unseen, it ran without a heartbeat, and another has the lease by now."""
+    clock = Clock()
+    ledger = opened(clock=clock)
+    claim = ledger.begin(ask(1))
+    assert isinstance(claim, Claim)
+    clock.ahead = timedelta(seconds=91)
+    assert isinstance(ledger.begin(ask(2)), Claim)
+    with pytest.raises(LeaseLost, match="taken_over"):
+        ledger.close(Blind(request=ask(1), started=claim.row.datetime_started, cause="cut"), done(stores))
 
 
 def test_a_blind_row_beside_a_running_attempt_does_not_end_its_lease(ledger: Ledger, stores: Stores) -> None:

@@ -30,6 +30,9 @@ VARIABLES = ("TIDEGATE_LEDGER_URL", "AIRFLOW_CONN_ML_AIRFLOW")
 AIRFLOWS_EXTRA = "__extra__"
 """Airflow puts a connection's extra field into the address under this name; no driver knows it."""
 
+CONNECTIONS = 4
+"""Of one process at most. Who finds all in use waits in line, without a limit: a rush is no outage."""
+
 TIMEOUT = 10
 """Seconds to connect, and on PostgreSQL for one statement or lock: a trigger must not hang on the ledger."""
 
@@ -85,6 +88,11 @@ def drivers_of(address: str) -> tuple[URL, Drivers]:
     return url.difference_update_query([AIRFLOWS_EXTRA]), KINDS[kind]
 
 
+def turns(address: str) -> int:
+    """How many transactions a process may have open at once; SQLite has one writer, and no fair queue of its own."""
+    return 1 if drivers_of(address)[1] is SQLITE else CONNECTIONS
+
+
 def open_engine(address: str) -> Engine:
     """A pooled engine for ordinary code; nothing is connected yet."""
     url, drivers = drivers_of(address)
@@ -112,8 +120,8 @@ def _options(url: URL, drivers: Drivers) -> dict[str, Any]:
         server |= {"options": limits, "application_name": "tidegate-ledger"}
     else:
         server |= {"init_command": f"SET time_zone='+00:00', innodb_lock_wait_timeout={TIMEOUT}", "charset": "utf8mb4"}
-    pool = {"pool_size": 4, "max_overflow": 4, "pool_timeout": TIMEOUT, "pool_pre_ping": True, "pool_recycle": 300}
-    return {"connect_args": server, "isolation_level": "READ COMMITTED", **pool}
+    pool = {"pool_size": CONNECTIONS, "max_overflow": 0, "pool_pre_ping": True, "pool_recycle": 300}
+    return {"connect_args": server, "isolation_level": "READ COMMITTED", "pool_timeout": TIMEOUT, **pool}
 
 
 def one_writer(engine: Engine) -> None:

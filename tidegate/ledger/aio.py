@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.ledger import flow, spool
-from tidegate.ledger.address import open_async_engine
+from tidegate.ledger.address import open_async_engine, turns
 from tidegate.ledger.decide import Check
 from tidegate.ledger.errors import LedgerError, Unreachable
 from tidegate.ledger.model import Blind, Claim, Wait
@@ -37,6 +37,7 @@ class AsyncLedger:
         self.probe = probe
         self.spool = spool
         self._clock = clock
+        self._turn = asyncio.Semaphore(turns(address))
 
     async def shut(self) -> None:
         """Close all connections."""
@@ -47,7 +48,7 @@ class AsyncLedger:
         tries = Tries()
         while True:
             try:
-                async with self.engine.begin() as conn:
+                async with self._turn, self.engine.begin() as conn:
                     return await conn.run_sync(lambda sync: operation(Tx(sync, self._clock)))
             except (SQLAlchemyError, OSError) as error:
                 pause = tries.pause(error)

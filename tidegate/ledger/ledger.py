@@ -6,6 +6,7 @@ Down: with a spool, `begin` answers Blind and `close` keeps the row for `flush`;
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.ledger import flow, spool
-from tidegate.ledger.address import open_engine
+from tidegate.ledger.address import open_engine, turns
 from tidegate.ledger.decide import Check
 from tidegate.ledger.errors import LedgerError, Unreachable
 from tidegate.ledger.model import Blind, Claim, Wait
@@ -37,6 +38,7 @@ class Ledger:
         self.probe = probe
         self.spool = spool
         self._clock = clock
+        self._turn = threading.BoundedSemaphore(turns(address))
 
     def shut(self) -> None:
         """Close all connections."""
@@ -52,7 +54,7 @@ class Ledger:
         tries = Tries()
         while True:
             try:
-                with self.engine.begin() as conn:
+                with self._turn, self.engine.begin() as conn:
                     return operation(Tx(conn, self._clock))
             except (SQLAlchemyError, OSError) as error:
                 pause = tries.pause(error)
