@@ -24,7 +24,7 @@ from tidegate.progress import Progress
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
-RUNGS = ("static", "cli", "jobs", "dags", "helm", "cluster_units", "images", "cluster")
+RUNGS = ("static", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
 NO_TESTS = 5
 """pytest's exit code when it collected nothing."""

@@ -49,7 +49,7 @@ def test_a_pointer_another_writer_moves_meanwhile_is_looked_at_again(
     output = Output(name="x", url="s3://x/y", size=1, sha256="0" * 64, etag="e")
     later, real = NOON + timedelta(hours=3), publish
 
-    def beaten(*arguments: Any, **conditions: Any) -> Output:  # noqa: ANN401
+    def beaten(*arguments: Any, **conditions: Any) -> Output:
         monkeypatch.setattr(latest, "publish", real)
         point_to(place.store, url, hour=later, model=output, card=output)
         return real(*arguments, **conditions)
