@@ -38,7 +38,7 @@ with DAG(
             0, type="integer", minimum=0, maximum=2**32 - 1, description="Seed: the same seed gives the same model."
         ),
     },
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=1), "on_failure_callback": Notify()},
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=30), "on_failure_callback": Notify()},
 ):
     train = step(
         "train_model",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster.commands import MAKING, killed_up, tidegate
+from tidegate.cli import state
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cli.objects import object_store
@@ -23,7 +24,7 @@ from tidegate.cluster.errors import ClusterError
 from tidegate.sample import petrol_csv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED_CSV = ROOT.parent / "shared" / "data" / "petrol_consumption.csv"
@@ -85,7 +86,9 @@ class Installed:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+def installed(
+    tmp_path_factory: pytest.TempPathFactory, record_testsuite_property: Callable[[str, object], None]
+) -> Installed:
     """`tidegate up --csv`, green; where there is no cluster yet, after a first call was killed while it made one."""
     folder = tmp_path_factory.mktemp("up")
     ours, before = not is_running(), frozenset(traces())
@@ -97,6 +100,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     killed = killed_up(up, MAKING, folder / "killed.log") if ours else ""
     done = tidegate(*up)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    record_testsuite_property("airflow", state.airflow_by())
     return Installed(ours, csv, done.stdout + done.stderr, up, killed, before)
 
 

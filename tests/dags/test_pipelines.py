@@ -56,7 +56,7 @@ def test_petrol_is_what_was_asked_for(dags: dict[str, DAG]) -> None:
     petrol = dags["petrol"]
     assert petrol.timetable.expression == "0 * * * *"
     assert petrol.max_active_runs == 1
-    assert {(task.retries, task.retry_delay) for task in petrol.tasks} == {(2, timedelta(minutes=1))}
+    assert {(task.retries, task.retry_delay) for task in petrol.tasks} == {(2, timedelta(seconds=30))}
     assert petrol.task_dict["train_model"].downstream_task_ids == {"upload_model"}
     assert set(petrol.params) == {"data", "target", "n_estimators", "test_size", "random_state"}
 
