@@ -1,0 +1,220 @@
+"""Who may have a pod now: a limit for each pipeline and one for the cluster, first come, first served.
+
+Airflow's pools, max_active_tasks and parallelism hold nothing back in a triggerer, so this does.
+Reads, writes: tables `ledger_admission` and `ledger_gate` in the ledger's database, one short transaction at a time,
+in a thread. Without any limit in the chart's values the database is not touched.
+Again: a try that asks again (its triggerer was killed) keeps its place and its admission.
+
+Whoever asks holds a lease, renewed by its triggerer. A lapsed one that waits is passed over until it is renewed; a
+lapsed one that was admitted counts on as long as its pod lives, so that a killed triggerer never leads to more pods
+than the limit. While the database is away nobody new is admitted, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tidegate.airflow.admission_table import TIMEOUT, Entry, open_engine, turn
+from tidegate.airflow.attempts import TI_ID, unfinished
+from tidegate.airflow.failures import Failure, Kind, Then
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from tidegate.airflow.identity import Identity
+    from tidegate.airflow.order import Limits
+    from tidegate.airflow.watch import PodWatch
+
+log = logging.getLogger(__name__)
+
+BEAT_SECONDS = 10.0
+"""Between two renewals of all leases of this process."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks for a free place, while somebody here waits for one."""
+
+CONNECTION = "ml_airflow"
+"""The Airflow connection to the ledger's database; `$TIDEGATE_LEDGER_URL` comes first."""
+
+
+def holder_of(ti_id: str) -> str:
+    """Return the name under which one try of a task instance asks."""
+    return hashlib.sha256(ti_id.encode()).hexdigest()
+
+
+@dataclass
+class _Ticket:
+    """One step that asks, or was let in."""
+
+    entry: Entry
+    admitted: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Desk:
+    """Asks for all steps of this process at once. `run()` is its loop.
+
+    Args:
+        address: SQLAlchemy URL of the ledger's database.
+        living: Holders of pods that have not ended, or None while that is not known.
+    """
+
+    def __init__(self, address: str, *, living: Callable[[], frozenset[str] | None]) -> None:
+        self._engine = open_engine(address)
+        self._living = living
+        self._tickets: dict[str, _Ticket] = {}
+        self._leaving: set[str] = set()
+        self._wake = asyncio.Event()
+        self.limits: Limits | None = None
+
+    async def enter(self, run: Identity, limits: Limits) -> None:
+        """Wait until this try may have a pod."""
+        entry = Entry(
+            holder=holder_of(run.ti_id),
+            pipeline=run.dag_id,
+            run_id=run.run_id,
+            task_id=run.task_id,
+            map_index=run.map_index,
+            try_number=run.try_number,
+        )
+        ticket = self._tickets.setdefault(entry.holder, _Ticket(entry))
+        self.limits = limits
+        self._wake.set()
+        await ticket.admitted.wait()
+
+    def leave(self, run: Identity) -> None:
+        """Give the place back: the step has ended."""
+        self._leaving.add(holder_of(run.ti_id))
+        self.abandon(run)
+        self._wake.set()
+
+    def abandon(self, run: Identity) -> None:
+        """Stop renewing: this process has no more to do with the step, which may go on elsewhere."""
+        self._tickets.pop(holder_of(run.ti_id), None)
+
+    async def run(self) -> None:
+        """Renew, give back and look for free places until cancelled."""
+        try:
+            while True:
+                await self._once()
+                waiting = any(not ticket.admitted.is_set() for ticket in self._tickets.values())
+                await self._pause(LOOK_SECONDS if waiting else BEAT_SECONDS)
+        finally:
+            self._engine.dispose()
+
+    async def _once(self) -> None:
+        entries = [ticket.entry for ticket in self._tickets.values()]
+        leaving = frozenset(self._leaving)
+        if self.limits is None or not (entries or leaving):
+            return
+        try:
+            admitted = await _in_thread(
+                partial(turn, self._engine, entries=entries, leaving=leaving, limits=self.limits, living=self._living())
+            )
+        except (SQLAlchemyError, OSError) as fault:
+            log.warning("admission waits, the ledger's database cannot be used: %s", type(fault).__name__)
+            return
+        self._leaving -= leaving
+        for holder in admitted:
+            if ticket := self._tickets.get(holder):
+                ticket.admitted.set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+        self._wake.clear()
+
+
+async def _in_thread(work: Callable[[], frozenset[str]]) -> frozenset[str]:
+    """Run in a thread; when cancelled, let the transaction end first: its connection goes back into the pool."""
+    running = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait({running}, timeout=TIMEOUT)
+        raise
+
+
+_desks: dict[tuple[int, str, str], tuple[Desk, asyncio.Task[None]]] = {}
+
+
+@asynccontextmanager
+async def admitted(
+    run: Identity, limits: Limits, *, watch: PodWatch, within: float, say: Callable[[str], None]
+) -> AsyncIterator[Failure | None]:
+    """Hold a place while the block runs; gives a failure where none was to be had `within` seconds.
+
+    A block that ends gives the place back; one that is cancelled keeps it, since its pod may live on.
+    """
+    if not limits.any:
+        yield None
+        return
+    desk = await _desk(watch)
+    try:
+        entering = asyncio.create_task(desk.enter(run, limits))
+        done, _ = await asyncio.wait({entering}, timeout=LOOK_SECONDS)
+        if not done:
+            say(f"waiting for one of {limits.pipeline(run.dag_id) or limits.cluster} places of running steps")
+            await asyncio.wait({entering}, timeout=within)
+        late = not entering.done()
+        entering.cancel()
+        yield _too_late(within) if late else None
+    except asyncio.CancelledError:
+        desk.abandon(run)
+        raise
+    desk.leave(run)
+
+
+def _too_late(within: float) -> Failure:
+    message = f"no place among the running steps within {within:.0f} s; raise limits in the chart's values"
+    return Failure(kind=Kind.NOT_ADMITTED, message=message, then=Then.RETRY, started=False)
+
+
+async def _desk(watch: PodWatch) -> Desk:
+    """Return the desk of this event loop, namespace and database, opened by the first caller."""
+    address = await _address()
+    key = (id(asyncio.get_running_loop()), watch.pods.namespace, address)
+    known = _desks.get(key)
+    if known is None or known[1].done():
+        desk = Desk(address, living=lambda: _living(watch))
+        known = _desks[key] = (desk, asyncio.create_task(desk.run(), name="tidegate-admission"))
+    return known[0]
+
+
+def _living(watch: PodWatch) -> frozenset[str] | None:
+    if not watch.synced.is_set():
+        return None
+    pods = [pod["metadata"] for pod in watch.current.values() if unfinished(pod)]
+    return frozenset(holder_of(str(pod.get("annotations", {}).get(TI_ID, ""))) for pod in pods)
+
+
+async def _address() -> str:
+    """Return the ledger's address: the variable, or the Airflow connection.
+
+    Raises:
+        SpecError: There is neither, though the chart sets a limit.
+    """
+    import os  # noqa: PLC0415
+
+    from tidegate.airflow.spec import SpecError  # noqa: PLC0415
+
+    if address := os.environ.get("TIDEGATE_LEDGER_URL", "").strip():
+        return address
+    from airflow.sdk import Connection  # noqa: PLC0415
+    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
+
+    try:
+        connection = await Connection.async_get(CONNECTION)
+    except AirflowNotFoundException:
+        raise SpecError(f"limits are set, but no ledger: set $TIDEGATE_LEDGER_URL or connection {CONNECTION}") from None
+    return str(connection.get_uri())
