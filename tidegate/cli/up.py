@@ -94,14 +94,23 @@ def _kind_cluster() -> kind.Cluster:
 
 def _images(wish: Wish, cluster: kind.Cluster | None) -> dict[str, str]:
     """Every image where the cluster finds it; image name -> reference."""
-    airgapped = cluster is not None and cluster.mode == "airgap"
+    if cluster is None:
+        return _pushed(str(wish.registry))
+    airgapped = cluster.mode == "airgap"
     if airgapped:
         standins.ensure()
-    refs = images.build(registry=wish.registry)
-    if cluster is None:
-        images.push(refs.values())
-    else:
-        images.load([*refs.values(), *(standins.IN_CLUSTER if airgapped else ())], cluster=cluster.name)
+    refs = images.build()
+    images.load([*refs.values(), *(standins.IN_CLUSTER if airgapped else ())], cluster=cluster.name)
+    return refs
+
+
+def _pushed(registry: str) -> dict[str, str]:
+    """Every image of ours in the registry; those of others are pulled by the cluster itself."""
+    engine.ensure()
+    if kind.mode() == "airgap":
+        standins.ensure("python")
+    refs = images.build(registry=registry)
+    images.push(refs.values())
     return refs
 
 
