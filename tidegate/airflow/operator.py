@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 NAMESPACE_VARIABLE = "TIDEGATE_STEPS_NAMESPACE"
 """Names the namespace that steps run in."""
 
+NAMESPACE = "tidegate-steps"
+"""The chart's own name for it."""
+
 START_SECONDS = 600
 """How long a pod may wait for a node, and then for its image."""
 
@@ -104,7 +107,7 @@ class StepOperator(KubernetesPodOperator):
 
     @cached_property
     def _pods(self) -> Pods:
-        return Pods(self.client, os.environ.get(NAMESPACE_VARIABLE, CONFIG_MAP))
+        return Pods(self.client, steps_namespace())
 
     def render_template(
         self,
@@ -146,7 +149,7 @@ class StepOperator(KubernetesPodOperator):
         return build_pod(
             step_spec(self.step, config),
             run,
-            namespace=os.environ.get(NAMESPACE_VARIABLE, CONFIG_MAP),
+            namespace=steps_namespace(),
             params=_plain(self.step_params),
             inputs={name: shared.url(self._input(name, value)) for name, value in self.inputs.items()},
             output=shared.url(self.output_url or default),
@@ -261,6 +264,11 @@ def step(
     return StepOperator(
         task_id=task_id or name, step=name, step_params=params, inputs=inputs, output_url=output, **operator_kwargs
     )
+
+
+def steps_namespace() -> str:
+    """Where steps run."""
+    return os.environ.get(NAMESPACE_VARIABLE, NAMESPACE)
 
 
 def identity_of(context: Context) -> Identity:
