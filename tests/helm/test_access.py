@@ -83,7 +83,7 @@ def test_steps_are_closed_but_for_their_own_rule(name: str) -> None:
     documents = render(name)
     deny = find(documents, "NetworkPolicy", "steps-deny-all")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for step in ("hello", "train_model", "upload_model"):
+    for step in ("hello", "run_command", "train_model", "upload_model"):
         policy = find(documents, "NetworkPolicy", f"step-{step.replace('_', '-')}")
         assert policy["spec"]["podSelector"] == {"matchLabels": {"tidegate.dev/step": step}}
         assert policy["spec"]["policyTypes"] == ["Egress"]
