@@ -52,7 +52,7 @@ def test_the_development_store_gives_each_step_an_account_of_its_own(name: str) 
             account = accounts[secret["AWS_ACCESS_KEY_ID"]]
             assert (account["secret"], account["role"]) == (secret["AWS_SECRET_ACCESS_KEY"], "user")
             assert step["env"]["AWS_ENDPOINT_URL_S3"] == "http://versitygw.tidegate.svc:7070"
-    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 4
+    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 4 + 1
 
 
 def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
