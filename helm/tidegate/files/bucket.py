@@ -2,7 +2,8 @@
 
 Reads: `AWS_*` of the store's root account, `BUCKET`, `ACCOUNTS` and `READERS` (names, with commas), `PREFIX` (within
 the bucket), and the files of `DATA`, which lie beside this one.
-Writes: the bucket, its policy, and the data where it is missing. Again: an existing bucket and existing data stay as they are; the policy is set anew.
+Writes: the bucket, its policy, and the data where it is missing.
+Again: an existing bucket and existing data stay as they are; the policy is set anew.
 """
 
 from __future__ import annotations
