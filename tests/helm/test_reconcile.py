@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.helm.renders import RENDERS, find, render, staged, template
+from tests.helm.renders import RENDERS, find, render
 from tests.helm.restricted import containers, pods
 
 LEDGER = "AIRFLOW_CONN_ML_AIRFLOW"
-AIRFLOWS = ("scheduler", "triggerer", "api-server", "dag-processor")
 
 
 def variables(container: dict[str, Any]) -> dict[str, Any]:
@@ -32,33 +29,14 @@ def test_the_cron_job_has_what_it_needs_and_no_more(name: str) -> None:
     assert set(variables(container)) == {"TIDEGATE_STEPS_NAMESPACE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
 
 
-@pytest.mark.parametrize("name", RENDERS)
-def test_every_airflow_container_has_the_ledgers_address_from_its_secret(name: str) -> None:
-    found = [c for d in render(name) for _, pod in pods(d) for c in containers(pod) if c["name"] in AIRFLOWS]
-    assert len(found) == len(AIRFLOWS)
-    wanted = {"secretKeyRef": {"name": "tidegate-ledger", "key": "connection"}}
-    assert [variables(container).get(LEDGER) for container in found] == [wanted] * len(AIRFLOWS)
-
-
 @pytest.mark.parametrize("name", ["official", "standalone"])
-def test_the_ledger_has_a_role_and_a_database_of_its_own(name: str) -> None:
+def test_the_triggerer_finds_the_queue_of_steps_and_the_tables_are_made_before(name: str) -> None:
     documents = render(name)
-    url = base64.b64decode(find(documents, "Secret", "tidegate-ledger")["data"]["connection"]).decode()
-    assert url.startswith("postgresql://ledger:")
-    assert url.endswith("@postgresql:5432/ledger")
+    found = [c for d in documents for _, pod in pods(d) for c in containers(pod) if c["name"] == "triggerer"]
+    assert [LEDGER in variables(container) for container in found] == [True]
     job = find(documents, "Job", "airflow-migrate-1")["spec"]["template"]["spec"]
     steps = [container["name"] for container in [*job["initContainers"], *job["containers"]]]
     assert steps == ["databases", "ledger", "migrate", "admin"], "Airflow waits for the last of them"
-    assert {"DATABASE_URL_AIRFLOW", "DATABASE_URL_LEDGER"} <= set(variables(job["initContainers"][0]))
-    assert job["initContainers"][1]["command"] == ["python", "-m", "tidegate.ledger", "migrate"]
-
-
-def test_without_a_ledger_nothing_asks_for_it() -> None:
-    done = template(staged("standalone"), {"global": {"ledgerSecretName": ""}})
-    assert done.returncode == 0, done.stderr
-    documents = [document for document in yaml.safe_load_all(done.stdout) if document]
-    found = [c for d in documents for _, pod in pods(d) for c in containers(pod)]
-    assert [c["name"] for c in found if LEDGER in variables(c) or c["name"] == "ledger"] == []
 
 
 @pytest.mark.parametrize("name", RENDERS)

@@ -90,14 +90,14 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "neither": ({"standalone": {"enabled": False}}, "set exactly one of airflow.enabled"),
     "git server": ({"devcloud": {"enabled": False}}, "set airflow.dags.gitSync.repo"),
     "no way out": ({**ELSEWHERE, "stepDefaults": {"egress": []}}, "set stepDefaults.egress"),
+    "store reader": (
+        {**ELSEWHERE, "airflow": {"dags": ELSEWHERE["airflow"]["dags"]}},
+        "there is no Secret store-reader: set airflow.triggerer.env",
+    ),
     "store": ({"store": {"root": "abfss://f@a.dfs.core.windows.net"}}, "set store.root to s3://"),
     "namespace": ({"stepsNamespace": {"name": "tidegate"}}, "stepsNamespace.name is tidegate"),
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),
     "long period": ({"airflow": {"dags": {"gitSync": {"period": "61s"}}}}, "airflow.dags.gitSync.period"),
-    "limits without ledger": (
-        {"global": {"ledgerSecretName": ""}, "limits": {"cluster": 1}},
-        "global.ledgerSecretName",
-    ),
     "limit of nobody": ({"limits": {"pipelines": {"petrole": 1}}}, "limits.pipelines.petrole"),
     "no memory limit": ({"stepDefaults": {"resources": {"limits": None}}}, "steps.hello.resources.limits.memory"),
 }

@@ -37,7 +37,8 @@ def _over(pod: dict[str, Any]) -> bool:
 
 def _comes_and_goes(pod: dict[str, Any]) -> bool:
     """Whether it is of the CronJob that tidies up: nothing waits for that."""
-    return pod["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "reconcile"
+    labels: dict[str, str] = pod["metadata"].get("labels", {})
+    return labels.get("app.kubernetes.io/component") == "reconcile"
 
 
 def _ready(pod: dict[str, Any]) -> bool:

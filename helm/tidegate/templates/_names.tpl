@@ -70,9 +70,6 @@ release: {{ .Release.Name }}
   "AIRFLOW__API__SECRET_KEY" (list .Values.airflow.apiSecretKeySecretName "api-secret-key")
   "AIRFLOW__CORE__FERNET_KEY" (list .Values.airflow.fernetKeySecretName "fernet-key")
   "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN" (list .Values.airflow.data.metadataSecretName "connection") -}}
-{{- with .Values.global.ledgerSecretName }}
-{{- $_ := set $secrets "AIRFLOW_CONN_ML_AIRFLOW" (list . "connection") }}
-{{- end }}
 {{- range $name, $from := $secrets }}
 - {name: {{ $name }}, valueFrom: {secretKeyRef: {name: {{ first $from }}, key: {{ last $from }}}}}
 {{- end }}
