@@ -239,8 +239,13 @@ async def _first_event(
     comms: FakeAirflow,
     meanwhile: Callable[[], None] | None,
 ) -> TriggerEvent:
+    remote = False
+
     async def connected(namespace: str, *, connection: str | None) -> Pods:  # noqa: ARG001
-        return await connect()
+        nonlocal remote
+        found = await connect()
+        remote = not isinstance(found, LocalPods)
+        return found
 
     connector.set(connected)
     disturbing = asyncio.create_task(asyncio.to_thread(meanwhile)) if meanwhile else None
@@ -250,7 +255,8 @@ async def _first_event(
             if disturbing:
                 await disturbing
     await close_shared()
-    await asyncio.sleep(CLOSING_SECONDS)
+    if remote:
+        await asyncio.sleep(CLOSING_SECONDS)
     return events[0]
 
 
