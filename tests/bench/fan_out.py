@@ -53,7 +53,7 @@ def measure(at: Setting) -> dict[str, Any]:
     files = {dags.fan_id(size): dags.fan(dags.fan_id(size), size) for size in at.wish.sizes}
     with staged(at.kubectl, at.airflow, files):
         for size in at.wish.sizes:
-            found[str(size)] = samples = {BARE: [], STEPS: []}
+            samples = found.setdefault(str(size), {BARE: [], STEPS: []})
             for number in range(at.wish.fan_rounds):
                 for way in (BARE, STEPS)[:: -1 if number % 2 else 1]:
                     sample = counted(at.kubectl, _batch(at, way, size))

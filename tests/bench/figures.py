@@ -109,8 +109,9 @@ def processes(listing: str) -> dict[int, Process]:
             continue  # ended while it was looked at, or a thread of the kernel
         after = keys["stat"].rpartition(")")[2].split()
         ticks = int(after[11]) + int(after[12])
-        memory = [int(keys.get(key, "0").split()[0]) / 1024 for key in ("VmRSS", "Pss")]
-        found[int(pid)] = Process(int(pid), ticks / TICKS_PER_SECOND, *memory, keys.get("command", "").strip())
+        resident, proportional = (int(keys.get(key, "0").split()[0]) / 1024 for key in ("VmRSS", "Pss"))
+        command = keys.get("command", "").strip()
+        found[int(pid)] = Process(int(pid), ticks / TICKS_PER_SECOND, resident, proportional, command)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cluster import counted, kills, timeline
 from tests.soak import cells
+from tidegate.cli.fault import Fault
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 TASKS = """\
@@ -43,6 +45,47 @@ def pod(*, phase: str = "Pending", state: str = "", bound: bool = False) -> dict
 )
 def test_a_pods_state_tells_how_far_it_has_come(state: dict[str, Any], kind: str, wanted: set[str]) -> None:
     assert timeline.stages(state, kind=kind) == wanted
+
+
+class Script:
+    """Answers like kubectl: each list and each watch is the next of those given."""
+
+    def __init__(self, *rounds: tuple[list[dict[str, Any]], list[dict[str, Any]]]) -> None:
+        self._rounds = iter(rounds)
+        self._events: list[dict[str, Any]] = []
+
+    def text(self, *_: str) -> str:
+        pods, self._events = next(self._rounds, ([], []))
+        return json.dumps({"metadata": {"resourceVersion": "1"}, "items": pods})
+
+    def command(self, *_: str) -> list[str]:
+        return ["printf", "%s\n", *map(json.dumps, self._events)]
+
+
+def named(name: str, **state: Any) -> dict[str, Any]:
+    return pod(**state) | {"metadata": {"name": name, "uid": name}}
+
+
+def test_a_timeline_goes_on_over_a_watch_that_was_cut() -> None:
+    first = ([named("a")], [{"type": "MODIFIED", "object": named("a", bound=True, phase="Running", state="running")}])
+    gone = {"code": 410, "message": "too old"}
+    second = ([named("a", phase="Succeeded"), named("b")], [{"type": "ERROR", "object": gone}])
+    third = ([named("c", bound=True)], [{"type": "DELETED", "object": named("c")}])
+    with timeline.Timeline(Script(first, second, third), "n", "x=y") as found:  # type: ignore[arg-type]
+        found.until(lambda lives: len(lives) == 3 and "gone" in lives[2].times, seconds=10, what="the script's end")
+    lives = {one.name: one for one in found.lives()}
+    assert set(lives["a"].times) == set(timeline.STAGES)
+    assert [lives["a"].times[stage] for stage in timeline.STAGES] == sorted(lives["a"].times.values())
+    assert set(lives["b"].times) == {"made", "gone"}
+    assert set(lives["c"].times) == {"made", "scheduled", "gone"}
+
+
+def test_a_timeline_that_waits_in_vain_says_what_the_pods_do() -> None:
+    with (
+        timeline.Timeline(Script(([named("a", phase="Pending")], [])), "n", "x=y") as found,  # type: ignore[arg-type]
+        pytest.raises(Fault, match=r"waited 0 s for the moon; now: \{'a': 'Pending'\}"),
+    ):
+        found.until(lambda _: False, seconds=0, what="the moon")
 
 
 def life(**seconds: float) -> timeline.Life:

@@ -101,7 +101,7 @@ def owner(scene: Scene, run_id: str, aims: dict[str, kills.Aim]) -> str:
     if len(aims) == 1:
         return next(iter(aims))
     first = next(one for one in scene.api.tasks(scene.dag.dag_id, run_id) if one["task_id"] == counted.FIRST)
-    query = {"job_type": "TriggererJob", "limit": 100}
+    query = {"job_type": "TriggererJob", "order_by": "-id", "limit": 100}
     jobs = scene.api.call("GET", "jobs", params=query).json()["jobs"]
     wanted = (first.get("trigger") or {}).get("triggerer_id")
     host = next((str(job["hostname"]) for job in jobs if job["id"] == wanted), "")
