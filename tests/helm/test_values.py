@@ -72,6 +72,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a setting that is not Airflow's": ({"global": {"airflowSettings": {"PASSWORD": "x"}}}, "PASSWORD"),
     "a number where Kubernetes wants text": ({"stepDefaults": {"env": {"A": 1}}}, "/stepDefaults/env/A"),
     "a store nobody speaks": ({"store": {"root": "gs://b"}}, "/store/root"),
+    "a cap that is no memory": ({"stepDefaults": {"memoryCap": "much"}}, "memoryCap"),
+    "a pipeline that may run nothing": ({"limits": {"pipelines": {"petrol": 0}}}, "/limits/pipelines/petrol"),
     "a deadline of nothing": ({"stepDefaults": {"activeDeadlineSeconds": 0}}, "activeDeadlineSeconds"),
 }
 
@@ -88,10 +90,15 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "neither": ({"standalone": {"enabled": False}}, "set exactly one of airflow.enabled"),
     "git server": ({"devcloud": {"enabled": False}}, "set airflow.dags.gitSync.repo"),
     "no way out": ({**ELSEWHERE, "stepDefaults": {"egress": []}}, "set stepDefaults.egress"),
+    "store reader": (
+        {**ELSEWHERE, "airflow": {"dags": ELSEWHERE["airflow"]["dags"]}},
+        "there is no Secret store-reader: set airflow.triggerer.env",
+    ),
     "store": ({"store": {"root": "abfss://f@a.dfs.core.windows.net"}}, "set store.root to s3://"),
     "namespace": ({"stepsNamespace": {"name": "tidegate"}}, "stepsNamespace.name is tidegate"),
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),
     "long period": ({"airflow": {"dags": {"gitSync": {"period": "61s"}}}}, "airflow.dags.gitSync.period"),
+    "limit of nobody": ({"limits": {"pipelines": {"petrole": 1}}}, "limits.pipelines.petrole"),
     "no memory limit": ({"stepDefaults": {"resources": {"limits": None}}}, "steps.hello.resources.limits.memory"),
 }
 OFFICIAL_RULES: dict[str, tuple[dict[str, Any], str]] = {
