@@ -1,5 +1,5 @@
 """Airflow's side: `step()`, which a DAG file is made of, and what stands behind it."""
 
-from tidegate.airflow.operator import step
+from tidegate.airflow.steps import step
 
 __all__ = ["step"]

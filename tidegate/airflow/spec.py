@@ -7,6 +7,7 @@ the next pod at once and no DAG is parsed again.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 CONFIG_MAP = "tidegate-steps"
 """Its name, in the steps' namespace."""
+
+NAMESPACE_VARIABLE = "TIDEGATE_STEPS_NAMESPACE"
+"""Names the namespace that steps run in."""
+
+NAMESPACE = "tidegate-steps"
+"""The chart's own name for it."""
 
 PLATFORM_KEY = "_platform"
 """Key of what all steps share."""
@@ -77,6 +84,11 @@ class Platform:
     def url(self, path: str) -> str:
         """`path` itself where it is a URL, else the URL of `path` under the store's root."""
         return path if "://" in path else f"{self.store_root.rstrip('/')}/{path.lstrip('/')}"
+
+
+def steps_namespace() -> str:
+    """Where steps run."""
+    return os.environ.get(NAMESPACE_VARIABLE, NAMESPACE)
 
 
 def step_spec(name: str, data: Mapping[str, str] | None) -> StepSpec:
