@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,7 @@ class Clerk:
     def __init__(self, ledger: AsyncLedger) -> None:
         self.ledger = ledger
         self._held: dict[int, tuple[Claim, asyncio.Event]] = {}
+        self._closing = asyncio.Event()
 
     @asynccontextmanager
     async def holding(self, claim: Claim) -> AsyncIterator[asyncio.Event]:
@@ -65,13 +66,19 @@ class Clerk:
             return True
 
     async def run(self) -> None:
-        """Renew all leases and write what the spool holds, until cancelled."""
+        """Renew all leases and write what the spool holds, until `close` or cancelled."""
         try:
-            while True:
+            while not self._closing.is_set():
                 await self.beat()
-                await asyncio.sleep(BEAT_SECONDS)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(BEAT_SECONDS):
+                        await self._closing.wait()
         finally:
             await self.ledger.shut()
+
+    def close(self) -> None:
+        """Let `run` end after its heartbeat."""
+        self._closing.set()
 
     async def beat(self) -> None:
         """One heartbeat."""
@@ -114,11 +121,10 @@ async def open_clerk() -> Clerk | None:
 async def close_clerks() -> None:
     """Close the clerks of this event loop, as a test does before its loop ends."""
     own = [key for key in _clerks if key[0] == id(asyncio.get_running_loop())]
-    tasks = {_clerks.pop(key)[1] for key in own}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+    closing = [_clerks.pop(key) for key in own]
+    for clerk, _ in closing:
+        clerk.close()
+    await asyncio.gather(*(task for _, task in closing), return_exceptions=True)
 
 
 def spool_folder() -> Path:

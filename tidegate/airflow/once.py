@@ -75,6 +75,7 @@ class Once:
         self._watch, self._launch, self._say = watch, launch, say
         self._claim: Claim | None = None
         self._pod = ""
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Result | Failure:
         """See the module's picture."""
@@ -137,6 +138,7 @@ class Once:
 
     async def _closed(self, ticket: Claim | Blind, found: Result | Failure) -> Result | Failure:
         """Write the end. A late end of an attempt that another replaced raises LeaseLost: its result is nobody's."""
+        await asyncio.gather(*self._notes)
         row = await self._ledger.close(ticket, outcome_of(found, pod=self._pod))
         if row is None:
             self._say("the ledger does not answer: the step's row is written when it does")
@@ -147,9 +149,7 @@ class Once:
         """Write down where the attempt runs, beside its running."""
         self._pod = pod
         if self._claim is not None:
-            task = asyncio.create_task(self._noted(self._claim, pod))
-            _notes.add(task)
-            task.add_done_callback(_notes.discard)
+            self._notes.add(asyncio.create_task(self._noted(self._claim, pod)))
 
     async def _noted(self, claim: Claim, pod: str) -> None:
         with suppress(LedgerError):
@@ -165,9 +165,6 @@ class Once:
     async def _remove(self, pod: Pod) -> None:
         self._say("deleting pod %s of an attempt that was replaced", pod["metadata"]["name"])
         await attempts.remove(self._watch, pod)
-
-
-_notes: set[asyncio.Task[None]] = set()
 
 
 async def _unless(lost: asyncio.Event, work: Awaitable[Result | Failure]) -> Result | Failure:
