@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.helm.renders import RENDERS, find, render, staged, template
+from tidegate.airflow.spec import step_spec
 
 KEYS = {
     "active_deadline_seconds",
@@ -17,6 +18,7 @@ KEYS = {
     "image",
     "image_pull_policy",
     "image_pull_secrets",
+    "ledger",
     "node_selector",
     "resources",
     "secret",
@@ -96,3 +98,21 @@ def test_a_bucket_with_a_prefix_is_taken_apart() -> None:
     assert (environment["BUCKET"], environment["PREFIX"]) == ("lake", "teams/a/")
     platform = json.loads(find(documents, "ConfigMap", "tidegate-steps")["data"]["_platform"])
     assert platform == {"store_root": "s3://lake/teams/a"}
+
+
+def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:
+    values = {"stepDefaults": {"ledger": {"ttlSeconds": 60}}, "steps": {"hello": {"ledger": {"params": ["name"]}}}}
+    data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
+    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False, "reuse": True}
+    assert json.loads(data["hello"])["ledger"] == rules
+    assert json.loads(data["upload_model"])["ledger"] == rules | {"keyed_by_time": "hour", "params": None}
+    for name in ("hello", "upload_model"):
+        assert step_spec(name, data).ledger.ttl_seconds == 60
+
+
+def test_a_step_that_opts_in_lets_airflow_read_its_one_secret() -> None:
+    documents = rendered({"steps": {"hello": {"ledger": {"secretVersions": True}}}})
+    rules = find(documents, "Role", "tidegate-airflow")["rules"]
+    assert [rule for rule in rules if "secrets" in rule["resources"]] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["step-hello"], "verbs": ["get"]}
+    ]
