@@ -10,6 +10,7 @@ import pytest
 
 from jobs import train_model
 from jobs.upload_model import scoring
+from tests.jobs import weather
 from tests.jobs.servers import Server, datalake, versitygw
 from tidegate.sample import petrol_csv
 from tidegate.step import Input, Prefix, Store, Stores, store_for
@@ -58,6 +59,20 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def abfss_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with datalake(tmp_path_factory.mktemp("datalake")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def weather_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[weather.WeatherApi]:
+    with weather.weather_api(tmp_path_factory.mktemp("weather_api")) as api:
+        yield api
+
+
+@pytest.fixture
+def weather_api(weather_server: weather.WeatherApi) -> Iterator[weather.WeatherApi]:
+    """A weather API without faults."""
+    weather_server.admin.forget()
+    yield weather_server
+    weather_server.admin.forget()
 
 
 @pytest.fixture
