@@ -42,9 +42,10 @@ def commands() -> str:
 
 
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - typer's own click
-    for name, child in sorted(getattr(command, "commands", {}).items()):
-        yield from _commands(child, (*path, name))
-    if not hasattr(command, "commands"):
+    if hasattr(command, "list_commands"):
+        for name in sorted(command.list_commands(None)):
+            yield from _commands(command.get_command(None, name), (*path, name))
+    else:
         yield " ".join([*path, *map(_usage, command.params)]), " ".join(command.help.split())
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk.exceptions import ParamValidationError
 
 from tests.dags.conftest import ROOT, entry
@@ -74,6 +75,8 @@ def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
     walked = []
     for dag in dags.values():
         for task in dag.tasks:
+            if isinstance(task, EmptyOperator):
+                continue
             assert isinstance(task, StepOperator), f"{task}: step() is the one way to run something"
             task.inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
             run = Identity(dag_id=dag.dag_id, run_id="r", task_id=task.task_id, try_number=1, logical_date="x")

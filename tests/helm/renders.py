@@ -40,12 +40,19 @@ MIRRORED: Values = {
         }
     },
 }
+LEDGER: Values = {
+    "name": "AIRFLOW_CONN_ML_AIRFLOW",
+    "valueFrom": {"secretKeyRef": {"name": "ledger", "key": "connection"}},
+}
 OPEN: Values = {"networkPolicies": {"enabled": False}}
 ELSEWHERE: Values = {
     "devcloud": {"enabled": False},
     "database": {"enabled": False},
     "stepDefaults": {"egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}]},
-    "airflow": {"dags": {"gitSync": {"repo": "https://git.example/pipelines.git"}}},
+    "airflow": {
+        "dags": {"gitSync": {"repo": "https://git.example/pipelines.git"}},
+        "triggerer": {"env": [LEDGER]},
+    },
 }
 ALONE = example("standalone")
 

@@ -9,6 +9,7 @@ import pytest
 from tests.helm.renders import RENDERS, find, render, title
 from tests.helm.restricted import pods
 
+DAGS = ("hello", "ml-testing-dag", "ml-training-dag", "petrol")
 AIRFLOW_RULES = {
     ("pods", ("create", "delete", "get", "list", "patch", "watch"), ()),
     ("pods/log", ("get",), ()),
@@ -59,7 +60,7 @@ def test_every_pipeline_has_an_account_without_a_token(name: str) -> None:
     accounts = [
         d for d in render(name) if d["kind"] == "ServiceAccount" and d["metadata"]["name"].startswith("pipeline-")
     ]
-    assert {d["metadata"]["name"] for d in accounts} == {"pipeline-hello", "pipeline-petrol"}
+    assert {d["metadata"]["name"] for d in accounts} == {f"pipeline-{dag}" for dag in DAGS}
     assert all(d["metadata"]["namespace"] == "tidegate-steps" for d in accounts)
     assert all(d["automountServiceAccountToken"] is False for d in accounts)
 
@@ -83,7 +84,7 @@ def test_steps_are_closed_but_for_their_own_rule(name: str) -> None:
     documents = render(name)
     deny = find(documents, "NetworkPolicy", "steps-deny-all")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for step in ("hello", "train_model", "upload_model"):
+    for step in ("hello", "run_command", "train_model", "upload_model"):
         policy = find(documents, "NetworkPolicy", f"step-{step.replace('_', '-')}")
         assert policy["spec"]["podSelector"] == {"matchLabels": {"tidegate.dev/step": step}}
         assert policy["spec"]["policyTypes"] == ["Egress"]

@@ -138,6 +138,7 @@ def test_a_volume_of_another_password_ends_the_job(monkeypatch: pytest.MonkeyPat
 
 
 ACCOUNT = {"access": "step-hello", "secret": "a-secret-of-hello", "role": "user"}
+READER = {"access": "store-reader", "secret": "a-secret-of-reader", "role": "user"}
 
 
 def free_port() -> int:
@@ -154,7 +155,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     for name in ("objects", "versions", "accounts"):
         (tmp_path / name).mkdir()
-    (tmp_path / "accounts" / "users.json").write_text(json.dumps({"accessAccounts": {"step-hello": ACCOUNT}}))
+    (tmp_path / "accounts" / "users.json").write_text(
+        json.dumps({"accessAccounts": {"step-hello": ACCOUNT, "store-reader": READER}})
+    )
     settings = {
         "ROOT_ACCESS_KEY": "root",
         "ROOT_SECRET_KEY": "root-secret",
@@ -171,14 +174,15 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "BUCKET": "lake",
             "PREFIX": "team/",
             "ACCOUNTS": "step-hello",
+            "READERS": "store-reader",
         }.items():
             monkeypatch.setenv(name, value)
         yield
         server.terminate()
 
 
-def as_step() -> BaseClient:
-    keys = {"aws_access_key_id": "step-hello", "aws_secret_access_key": ACCOUNT["secret"]}
+def as_step(account: dict[str, str] = ACCOUNT) -> BaseClient:
+    keys = {"aws_access_key_id": account["access"], "aws_secret_access_key": account["secret"]}
     return boto3.client("s3", config=Config(s3={"addressing_style": "path"}), **keys)
 
 
@@ -209,3 +213,23 @@ def test_a_step_may_not_touch_the_bucket_itself() -> None:
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             forbidden(as_step())
+
+
+@pytest.mark.usefixtures("store")
+def test_the_reader_sees_objects_and_changes_none() -> None:
+    bucket = script("bucket")
+    bucket.EVERY_SECONDS = 0.1
+    bucket.main()
+    s3, key = as_step(READER), "team/data/petrol_consumption.csv"
+    assert s3.head_object(Bucket="lake", Key=key)["ContentLength"] == len(
+        s3.get_object(Bucket="lake", Key=key)["Body"].read()
+    )
+    with pytest.raises(ClientError, match="404"):
+        s3.head_object(Bucket="lake", Key="team/nothing")
+    for forbidden in (
+        lambda: s3.put_object(Bucket="lake", Key=key, Body=b"x"),
+        lambda: s3.delete_object(Bucket="lake", Key=key),
+        lambda: s3.put_bucket_policy(Bucket="lake", Policy="{}"),
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            forbidden()

@@ -35,7 +35,7 @@ def steps(name: str) -> dict[str, Any]:
 def test_every_step_is_described_in_full(name: str) -> None:
     found = steps(name)
     assert set(found.pop("_platform")) == {"store_root"}
-    assert set(found) == {"hello", "train_model", "upload_model"}
+    assert set(found) == {"hello", "run_command", "train_model", "upload_model"}
     assert {key: set(step) for key, step in found.items()} == dict.fromkeys(found, KEYS)
     assert all(step["resources"]["limits"]["memory"] for step in found.values())
 
@@ -52,7 +52,7 @@ def test_the_development_store_gives_each_step_an_account_of_its_own(name: str) 
             account = accounts[secret["AWS_ACCESS_KEY_ID"]]
             assert (account["secret"], account["role"]) == (secret["AWS_SECRET_ACCESS_KEY"], "user")
             assert step["env"]["AWS_ENDPOINT_URL_S3"] == "http://versitygw.tidegate.svc:7070"
-    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 3
+    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 4 + 1
 
 
 def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:

@@ -88,6 +88,10 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "neither": ({"standalone": {"enabled": False}}, "set exactly one of airflow.enabled"),
     "git server": ({"devcloud": {"enabled": False}}, "set airflow.dags.gitSync.repo"),
     "no way out": ({**ELSEWHERE, "stepDefaults": {"egress": []}}, "set stepDefaults.egress"),
+    "store reader": (
+        {**ELSEWHERE, "airflow": {"dags": ELSEWHERE["airflow"]["dags"]}},
+        "there is no Secret store-reader: set airflow.triggerer.env",
+    ),
     "store": ({"store": {"root": "abfss://f@a.dfs.core.windows.net"}}, "set store.root to s3://"),
     "namespace": ({"stepsNamespace": {"name": "tidegate"}}, "stepsNamespace.name is tidegate"),
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),

@@ -15,13 +15,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, listing, port_forward, runs, state, step_pods, table
+from tidegate.cli import airflow_api, listing, local, port_forward, runs, state, step_pods, table
 from tidegate.cli import down as down_module
+from tidegate.cli import ledger as ledger_module
 from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
-from tidegate.cluster import chart, kind
+from tidegate.cluster import cache, chart, kind
 from tidegate.cluster import doctor as doctor_module
 from tidegate.cluster import images as images_module
 from tidegate.cluster.errors import ClusterError
@@ -53,6 +54,8 @@ images = typer.Typer(no_args_is_help=True, help="The images of `skaffold.yaml`."
 dags = typer.Typer(no_args_is_help=True, help="The pipelines.")
 app.add_typer(images, name="images")
 app.add_typer(dags, name="dags")
+ledger = typer.Typer(cls=ledger_module.LedgerGroup, no_args_is_help=True, help="What ran, what was skipped and why.")
+app.add_typer(ledger, name="ledger")
 
 ContextOption = Annotated[
     str | None, typer.Option("--context", help="kubeconfig context; default: that of the last `up`.")
@@ -62,6 +65,7 @@ ContextOption = Annotated[
 @app.callback()
 def main() -> None:
     """Pipelines on Kubernetes: Airflow decides when, every step is its own image."""
+    cache.keep_temporary_files()
 
 
 @app.command()
@@ -237,3 +241,29 @@ def dags_push(context: ContextOption = None) -> None:
     with progress.phase("Push the pipelines to the git server"):
         commit = push_dags(Kubectl(state.context(context)), ROOT / "dags")
     out.print(f"commit {commit}" if commit else "nothing has changed")
+
+
+@ledger.callback()
+def ledger_main(ctx: typer.Context, context: ContextOption = None) -> None:
+    """What ran, what was skipped and why, in $TIDEGATE_LEDGER_URL or the installed release's ledger."""
+    ctx.call_on_close(ledger_module.show_way(context))
+
+
+@app.command("run")
+def run_(
+    step: Annotated[str, typer.Argument(help="Step, such as train_model; `python -m jobs` lists them.")],
+    param: Annotated[
+        list[str], typer.Option(metavar="NAME=VALUE", help="A parameter, as JSON or plain text; may be given often.")
+    ] = [],  # noqa: B006 - typer's own way to say none
+    data: Annotated[
+        list[str], typer.Option("--input", metavar="NAME=PATH", help="An input, a path or URL; may be given often.")
+    ] = [],  # noqa: B006
+    output: Annotated[str, typer.Option(help="Folder or URL to write under; default: build/run/STEP.")] = "",
+    logical_date: Annotated[str, typer.Option(help="The run's time in ISO 8601; default: now.")] = "",
+) -> None:
+    """Run one step here, without a cluster, as its pod would; prints its result."""
+    asked = local.Asked(step=step, params=param, inputs=data, output=output, logical_date=logical_date)
+    code, result = local.run(asked)
+    if result is not None:
+        out.print_json(data=result)
+    raise typer.Exit(code)

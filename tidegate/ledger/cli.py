@@ -1,6 +1,7 @@
 """`tidegate ledger …`: what ran, what was skipped and why, and keeping it in order.
 
-Reads: the database that `$TIDEGATE_LEDGER_URL` names, see `address`. Prints tables for people, or JSON with `--json`.
+Reads: the database that `$TIDEGATE_LEDGER_URL` names, see `address`, unless who mounts `app` sets another `WAY`.
+Prints tables for people, or JSON with `--json`.
 Exit code 1 with one clear line where something cannot be done. `app` is mounted by the command `tidegate`.
 """
 
@@ -10,6 +11,7 @@ import json
 import os
 import re
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +30,8 @@ from tidegate.ledger.model import State  # noqa: TC001 - typer reads it
 from tidegate.ledger.verify import NoStores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from tidegate.ledger.model import Row
 
@@ -38,6 +41,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard outpu
 Number = Annotated[int, typer.Argument(help="The row's number, as `tidegate ledger list` shows it.", metavar="ROW")]
 Pipeline = Annotated[str, typer.Option(help="Only rows of this pipeline (DAG id).", metavar="DAG")]
 StepName = Annotated[str, typer.Option("--step", help="Only rows of this step.", metavar="STEP")]
+
+WAY: ContextVar[Callable[[], AbstractContextManager[str]]] = ContextVar("way")
+"""How a command comes to the ledger's address, open for as long as it needs it; from the environment unless set."""
 
 SHOWN = ("id", "pipeline", "task_id", "step", "state", "attempt", "reason", "datetime_started", "seconds", "summary")
 """Columns of `list`."""
@@ -160,8 +166,8 @@ def gc(
 @app.command()
 def migrate(*, as_json: Json = False) -> None:
     """Bring the ledger's tables to this version; run again it does nothing, two at once wait for each other."""
-    with _faults_told():
-        done = run_migrations(from_environment(os.environ))
+    with _faults_told(), WAY.get(_from_environment)() as address:
+        done = run_migrations(address)
     if as_json:
         _print_json(vars(done))
     elif done.was == done.now:
@@ -185,12 +191,17 @@ def plain(row: Row) -> dict[str, Any]:
 
 @contextmanager
 def _ledger() -> Iterator[Ledger]:
-    with _faults_told():
-        ledger = Ledger(from_environment(os.environ), probe=NoStores())
+    with _faults_told(), WAY.get(_from_environment)() as address:
+        ledger = Ledger(address, probe=NoStores())
         try:
             yield ledger
         finally:
             ledger.shut()
+
+
+@contextmanager
+def _from_environment() -> Iterator[str]:
+    yield from_environment(os.environ)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Bring the database's tables to this version: `tidegate ledger migrate`, and the chart before Airflow starts.
 
+The chart calls `python -m tidegate.ledger.migrate`, which needs no more than the ledger does.
+
 Writes: the schema `ml_airflow` on PostgreSQL (made where it is not), tables and views. Again: nothing to do. Two at
 once: one works, the other waits for it. Killed half-way: run it again; on MySQL, which commits every statement by
 itself, the migrations themselves make only what is not there.
@@ -7,6 +9,8 @@ itself, the migrations themselves make only what is not there.
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +24,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from tidegate.ledger.address import MYSQL, POSTGRESQL, SCHEMA, SQLITE, drivers_of, one_writer
+from tidegate.ledger.address import MYSQL, POSTGRESQL, SCHEMA, SQLITE, drivers_of, from_environment, one_writer
 from tidegate.ledger.errors import Unreachable
 from tidegate.ledger.transaction import translated
 
@@ -121,3 +125,8 @@ def _make_schema(conn: Connection) -> None:
 
 def _version(conn: Connection) -> str:
     return MigrationContext.configure(conn, opts={"version_table": VERSION_TABLE}).get_current_revision() or ""
+
+
+if __name__ == "__main__":
+    done = migrate(from_environment(os.environ))
+    sys.stdout.write(f"the ledger is at version {done.now}, was {done.was or 'empty'}\n")

@@ -1,7 +1,8 @@
 """Fills the development object store: a versioned bucket, the steps' right to use it, and the sample data.
 
-Reads: `AWS_*` of the store's root account, `BUCKET`, `ACCOUNTS` (names, with commas), `PREFIX` (within the bucket), and
-the files of `DATA`, which lie beside this one. Writes: the bucket, its policy, and the data where it is missing.
+Reads: `AWS_*` of the store's root account, `BUCKET`, `ACCOUNTS` and `READERS` (names, with commas), `PREFIX` (within
+the bucket), and the files of `DATA`, which lie beside this one.
+Writes: the bucket, its policy, and the data where it is missing.
 Again: an existing bucket and existing data stay as they are; the policy is set anew.
 """
 
@@ -22,6 +23,7 @@ DATA = {"petrol_sample.csv": "data/petrol_consumption.csv"}
 
 OBJECT_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObject"]
 MULTIPART_ACTIONS = ["s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+READ_ACTIONS = ["s3:GetObject", "s3:GetObjectVersion"]
 BUCKET_ACTIONS = ["s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketVersioning"]
 
 EVERY_SECONDS = 2.0
@@ -55,13 +57,16 @@ def make_bucket(s3: Any, bucket: str) -> None:  # noqa: ANN401
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
 
 
-def policy(bucket: str, accounts: list[str]) -> str:
-    """Objects may be read, written and deleted by the steps' accounts; the bucket itself is the root's alone."""
+def policy(bucket: str, accounts: list[str], readers: list[str]) -> str:
+    """Objects are read, written and deleted by the steps' accounts, read by the readers; the bucket is the root's."""
     arn = f"arn:aws:s3:::{bucket}"
     principal = {"Effect": "Allow", "Principal": {"AWS": accounts}}
+    reader = {"Effect": "Allow", "Principal": {"AWS": readers}}
     statements = [
         {**principal, "Action": OBJECT_ACTIONS + MULTIPART_ACTIONS, "Resource": [f"{arn}/*"]},
         {**principal, "Action": BUCKET_ACTIONS, "Resource": [arn]},
+        {**reader, "Action": READ_ACTIONS, "Resource": [f"{arn}/*"]},
+        {**reader, "Action": ["s3:ListBucket"], "Resource": [arn]},
     ]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
@@ -80,12 +85,12 @@ def put_if_absent(s3: Any, bucket: str, key: str, path: Path) -> bool:  # noqa: 
 def main() -> None:
     """All of it, with a line for each thing that was done."""
     bucket, prefix = os.environ["BUCKET"], os.environ["PREFIX"]
-    accounts = os.environ["ACCOUNTS"].split(",")
+    accounts, readers = os.environ["ACCOUNTS"].split(","), os.environ["READERS"].split(",")
     s3 = client()
     wait(s3)
     make_bucket(s3, bucket)
-    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, accounts))
-    print(f"bucket {bucket} is there, with versions, for {', '.join(accounts)}")  # noqa: T201
+    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, accounts, readers))
+    print(f"bucket {bucket} is there, with versions, for {', '.join([*accounts, *readers])}")  # noqa: T201
     for name, key in DATA.items():
         done = put_if_absent(s3, bucket, prefix + key, Path(__file__).parent / name)
         print(f"s3://{bucket}/{prefix}{key} {'put' if done else 'was there'}")  # noqa: T201
