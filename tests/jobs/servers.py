@@ -118,26 +118,27 @@ def _make_bucket(environment: Mapping[str, str]) -> None:
 @contextmanager
 def datalake(folder: Path) -> Iterator[Server]:
     """Data Lake Gen2: our translator before Azurite, with one filesystem."""
-    key = base64.b64encode(secrets.token_bytes(64)).decode()
+    key, reader = (base64.b64encode(secrets.token_bytes(64)).decode() for _ in range(2))
     blobs, lake, admin = free_port(), free_port(), free_port()
     azurite = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(blobs), "--location", str(folder)]
     azurite += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
     translator = {
         "DATALAKE_ACCOUNT": ACCOUNT,
         "DATALAKE_KEY": key,
+        "DATALAKE_READER_KEY": reader,
         "AZURITE_URL": f"http://127.0.0.1:{blobs}",
         "DATALAKE_LISTEN": f"127.0.0.1:{lake}",
         "DATALAKE_ADMIN": f"127.0.0.1:{admin}",
         "DATALAKE_FILESYSTEMS": BUCKET,
         "PYTHONPATH": os.pathsep.join([str(STANDINS / "datalake"), str(STANDINS)]),
     }
-    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}:{reader}"}
     environment = {"TIDEGATE_ABFSS_ENDPOINT": f"http://127.0.0.1:{lake}", "AZURE_STORAGE_KEY": key}
     with (
         running(azurite, port=blobs, log=folder / "azurite.log", environment=own),
         running([sys.executable, "-m", "datalake"], port=lake, log=folder / "lake.log", environment=translator),
     ):
-        extra = {"key": key, "admin": f"127.0.0.1:{admin}"}
+        extra = {"key": key, "reader": reader, "admin": f"127.0.0.1:{admin}"}
         yield Server(f"abfss://{BUCKET}@{ACCOUNT}", environment, f"127.0.0.1:{lake}", extra)
 
 

@@ -1,7 +1,7 @@
 """Serve an account, `DATALAKE_ACCOUNT` with `DATALAKE_KEY`, whose blobs `AZURITE_URL` (http://host:port) has.
 
 Where: `DATALAKE_LISTEN` and `DATALAKE_ADMIN` (host:port). `DATALAKE_FILESYSTEMS`, names with commas, are made before
-the first request is answered, where they are missing.
+the first request is answered, where they are missing. `DATALAKE_READER_KEY`, Azurite's second key, may read only.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def main() -> None:
     filesystems = [name for name in os.environ.get("DATALAKE_FILESYSTEMS", "").split(",") if name]
     lake = Lake(account=account, key=key, upstream=upstream)
     lake.make(filesystems)
-    serve(Account(name=account, key=key, upstream=upstream, lake=lake), listen=listen, admin=admin)
+    reader = os.environ.get("DATALAKE_READER_KEY", "")
+    own = Account(name=account, key=key, upstream=upstream, lake=lake, reader_key=reader)
+    serve(own, listen=listen, admin=admin)
 
 
 main()

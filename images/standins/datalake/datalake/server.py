@@ -36,6 +36,8 @@ class Account:
     key: str
     upstream: str
     lake: Lake
+    reader_key: str = ""
+    """Another key of the account, with which nothing can be changed here; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,11 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         _, filesystem, path = (*unquote(parts.path).lstrip("/").split("/", 2), "", "")[:3]
         path = path.strip("/")
+        if self._is_change_by_reader(query):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.fault = None
+            self._send(_refusal(403, "AuthorizationPermissionMismatch", "This key may read and nothing else."))
+            return
         call = self._call(path, query)
         self.fault = self.faults.take(call, f"{filesystem}/{path}")
         if self.fault and self.fault.do == "status":
@@ -167,11 +174,18 @@ class Handler(BaseHTTPRequestHandler):
             if_match=self.headers.get("If-Match", ""), if_none_match=self.headers.get("If-None-Match", "")
         )
 
+    def _is_change_by_reader(self, query: Mapping[str, str]) -> bool:
+        """Whether the reader's key would change something; a signature in the query may be its work as well."""
+        if self.command in ("GET", "HEAD") or not self.account.reader_key:
+            return False
+        return "sig" in query or not self._signature_fault(self.account.reader_key)
+
+    def _signature_fault(self, key: str) -> str:
+        return sharedkey.fault(self.command, self.path, dict(self.headers.items()), account=self.account.name, key=key)
+
     def _refuse_bad_signature(self) -> None:
-        account = self.account
-        headers = dict(self.headers.items())
-        fault = sharedkey.fault(self.command, self.path, headers, account=account.name, key=account.key)
-        if fault:
+        fault = self._signature_fault(self.account.key)
+        if fault and (not self.account.reader_key or self._signature_fault(self.account.reader_key)):
             raise Refused(403, "AuthenticationFailed", f"Server failed to authenticate the request: {fault}.")
 
     def _send(self, answer: Answer) -> None:
@@ -182,7 +196,8 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {**own, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self._write(answer.body)
+        if self.command != "HEAD":
+            self._write(answer.body)
 
     def _write(self, body: bytes) -> None:
         self.wfile.write(body[: len(body) // 2] if self.fault and self.fault.do == "torn" else body)
