@@ -26,7 +26,7 @@ from tidegate.progress import Progress
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
-RUNGS = ("static", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
+RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
 LANES = 2
 """How many rungs that need no engine run at once: they wait for servers more than they compute."""

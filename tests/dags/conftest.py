@@ -1,4 +1,4 @@
-"""Airflow on a metadata database of its own, and a Kubernetes API that answers."""
+"""Airflow on a metadata database of its own."""
 
 from __future__ import annotations
 
@@ -9,20 +9,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dags.kubernetes_api import KubernetesApi
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 ROOT = Path(__file__).resolve().parents[2]
 
-# Airflow and the Kubernetes client read these once, when they are imported.
+# Airflow reads these once, when it is imported.
 HOME = Path(tempfile.mkdtemp(prefix="tidegate-airflow-"))
-KUBECONFIG = HOME / "kubeconfig"
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
     "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
@@ -30,7 +23,6 @@ os.environ |= {
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
-    "KUBECONFIG": str(KUBECONFIG),
     "TIDEGATE_STEPS_NAMESPACE": "tidegate-steps",
 }
 os.environ.pop("KUBERNETES_SERVICE_HOST", None)
@@ -71,21 +63,6 @@ def config() -> dict[str, str]:
     """The ConfigMap's data."""
     steps = {step: entry(step) for step in ("hello", "train_model", "upload_model")}
     return {"_platform": json.dumps({"store_root": "s3://tidegate"}), **steps}
-
-
-@pytest.fixture
-def api(config: dict[str, str]) -> Iterator[KubernetesApi]:
-    """A Kubernetes API that has the ConfigMap, and a kubeconfig that points to it."""
-    server = KubernetesApi()
-    server.config_maps["tidegate-steps"] = config
-    server.start()
-    cluster = {"name": "fake", "cluster": {"server": server.url}}
-    context = {"name": "fake", "context": {"cluster": "fake", "user": "fake"}}
-    users = [{"name": "fake", "user": {"token": "not-a-secret"}}]
-    document = {"clusters": [cluster], "contexts": [context], "users": users, "current-context": "fake"}
-    KUBECONFIG.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **document}))
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,18 @@ def test_a_callback_that_airflow_gives_little_to_still_tells(capsys: pytest.Capt
     assert "petrol.train_model failed" in capsys.readouterr().out
 
 
+def test_a_step_that_ended_without_a_worker_tells_why(capsys: pytest.CaptureFixture[str]) -> None:
+    """The triggerer left it as a value, for in the DAG processor there is no exception."""
+    left = {"failure": {"kind": "bad_input", "message": "exit 2", "advice": "correct what the message names"}}
+    pull = lambda *, task_ids, key, map_indexes: left[key] if (task_ids, map_indexes) == ("train_model", -1) else None  # noqa: E731
+    Notify().notify(
+        {"ti": SimpleNamespace(**TI, max_tries=0, xcom_pull=pull), "task": SimpleNamespace(step="train_model")}
+    )
+    shown = capsys.readouterr().out
+    for part in ("bad_input: exit 2", "correct what the message names", "try    3\n", "pod    train-model-"):
+        assert part in shown
+
+
 def test_a_webhook_gets_the_same_text(webhook: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(WEBHOOK_VARIABLE, webhook.url)
     Notify().notify(failure())

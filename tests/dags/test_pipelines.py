@@ -18,7 +18,9 @@ from tests.dags.conftest import ROOT, entry
 from tests.helm.restricted import violations
 from tidegate.airflow.identity import Identity
 from tidegate.airflow.notify import Notify
-from tidegate.airflow.operator import StepOperator
+from tidegate.airflow.order import make_order
+from tidegate.airflow.paths import Path
+from tidegate.airflow.step_operator import StepOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -81,9 +83,27 @@ def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
             task.inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
             run = Identity(dag_id=dag.dag_id, run_id="r", task_id=task.task_id, try_number=1, logical_date="x")
             config = {"_platform": json.dumps({"store_root": "s3://tidegate"}), task.step: entry(task.step)}
-            assert violations(task.build(config, run)) == []
+            fields = {"params": {}, "inputs": task.inputs, "output": task.output_url}
+            order = make_order(config, run, step=task.step, namespace="tidegate-steps", **fields)
+            assert violations(order.pod(0)) == []
+            assert violations(order.pod(1, memory="1Gi")) == []
             walked.append(task.task_id)
     assert {"hello", "train_model", "upload_model"} <= set(walked)
+
+
+def test_no_step_of_ours_needs_a_worker(dags: dict[str, DAG]) -> None:
+    taken = {(dag.dag_id, task.task_id): (task.path, task.path_reason) for dag in dags.values() for task in dag.tasks}
+    assert {key: why for key, (path, why) in taken.items() if path is not Path.WORKERLESS} == {}
+
+
+def test_a_dag_file_imports_neither_trigger_nor_ledger_nor_store() -> None:
+    """They cost every parse; the triggerer imports them once."""
+    code = "import sys, tidegate.airflow, tidegate.airflow.notify; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = done.stdout.split()
+    assert "tidegate.airflow.step_operator" in loaded
+    heavy = ("tidegate.airflow.trigger", "tidegate.airflow.kube", "tidegate.ledger", "tidegate.step", "alembic")
+    assert [name for name in heavy if name in loaded] == []
 
 
 def test_two_processes_read_the_same_pipelines(database: None) -> None:

@@ -33,6 +33,7 @@ def test_the_role_goes_to_those_who_start_and_watch_pods(name: str) -> None:
     bindings = [d for d in render(name) if d["kind"] in {"RoleBinding", "ClusterRoleBinding"}]
     assert [d["metadata"]["namespace"] for d in bindings] == ["tidegate-steps"]
     wanted = {"airflow-standalone"} if name.startswith("standalone") else {"airflow-scheduler", "airflow-triggerer"}
+    wanted = {*wanted, "tidegate-reconcile"}
     assert {s["name"] for s in bindings[0]["subjects"]} == wanted
     accounts = {d["metadata"]["name"] for d in render(name) if d["kind"] == "ServiceAccount"}
     assert wanted <= accounts

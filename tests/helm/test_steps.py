@@ -10,6 +10,9 @@ import pytest
 import yaml
 
 from tests.helm.renders import RENDERS, find, render, staged, template
+from tidegate.airflow.admission import limits
+from tidegate.airflow.order import memory_cap
+from tidegate.ledger.admission import Limits
 
 KEYS = {
     "active_deadline_seconds",
@@ -17,6 +20,7 @@ KEYS = {
     "image",
     "image_pull_policy",
     "image_pull_secrets",
+    "memory_cap",
     "node_selector",
     "resources",
     "secret",
@@ -34,7 +38,7 @@ def steps(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RENDERS)
 def test_every_step_is_described_in_full(name: str) -> None:
     found = steps(name)
-    assert set(found.pop("_platform")) == {"store_root"}
+    assert set(found.pop("_platform")) == {"store_root", "limits"}
     assert set(found) == {"hello", "run_command", "train_model", "upload_model"}
     assert {key: set(step) for key, step in found.items()} == dict.fromkeys(found, KEYS)
     assert all(step["resources"]["limits"]["memory"] for step in found.values())
@@ -62,7 +66,7 @@ def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["official-production", "standalone-production"])
 def test_a_real_cloud_needs_no_key(name: str) -> None:
     found = steps(name)
-    assert found.pop("_platform") == {"store_root": "s3://example-tidegate"}
+    assert found.pop("_platform") == {"store_root": "s3://example-tidegate", "limits": {"cluster": 100}}
     assert all(step["secret_keys"] == [] for step in found.values())
     assert all(step["env"] == {"AWS_REGION": "eu-central-1"} for step in found.values())
 
@@ -95,4 +99,20 @@ def test_a_bucket_with_a_prefix_is_taken_apart() -> None:
     environment = {v["name"]: v.get("value") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (environment["BUCKET"], environment["PREFIX"]) == ("lake", "teams/a/")
     platform = json.loads(find(documents, "ConfigMap", "tidegate-steps")["data"]["_platform"])
-    assert platform == {"store_root": "s3://lake/teams/a"}
+    assert platform["store_root"] == "s3://lake/teams/a"
+
+
+def test_what_the_chart_limits_is_what_airflow_reads() -> None:
+    values = {"limits": {"cluster": 10, "pipelines": {"petrol": 2, "hello": 1}}}
+    assert limits(find(rendered(values), "ConfigMap", "tidegate-steps")["data"]) == Limits(
+        cluster=10, pipelines={"petrol": 2, "hello": 1}
+    )
+    assert limits(find(rendered({}), "ConfigMap", "tidegate-steps")["data"]) == Limits()
+
+
+def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
+    values = {"stepDefaults": {"memoryCap": "1Gi"}, "steps": {"hello": {"memoryCap": "512Mi"}}}
+    data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
+    assert [memory_cap(data, step) for step in ("hello", "train_model")] == ["512Mi", "1Gi"]
+    data = find(rendered({}), "ConfigMap", "tidegate-steps")["data"]
+    assert memory_cap(data, "hello") == ""

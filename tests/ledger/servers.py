@@ -37,7 +37,7 @@ def postgresql() -> Iterator[str]:
         data = folder / "data"
         made = [initdb, "-D", str(data), "-U", "admin", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
         _run([*made, f"--pwfile={folder / 'password'}"])
-        port = _free_port()
+        port = free_port()
         options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": ""}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         address = f"postgresql://admin:{password}@127.0.0.1:{port}/postgres"
@@ -49,7 +49,7 @@ def postgresql() -> Iterator[str]:
 def mariadb() -> Iterator[str]:
     """The administrator's address of a MariaDB server."""
     install, server = _program("mariadb-install-db", "/usr/bin"), _program("mariadbd", "/usr/sbin")
-    password, port = secrets.token_hex(8), _free_port()
+    password, port = secrets.token_hex(8), free_port()
     with _folder() as folder:
         data = folder / "data"
         _run(
@@ -145,7 +145,7 @@ def _wait(process: subprocess.Popen[bytes], connect: Callable[[], None], log: Pa
         time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

@@ -11,12 +11,12 @@ import html
 import json
 import os
 import urllib.request
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseNotifier
 
-from tidegate.airflow.identity import pod_name
-from tidegate.airflow.operator import identity_of
+from tidegate.airflow.identity import UNMAPPED, Identity, pod_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +54,26 @@ class Notify(BaseNotifier):
 def describe(context: Context) -> str:
     """What people need to look further, one `name  value` a line."""
     ti: Any = context["ti"]
-    lines = {"run": ti.run_id, "try": f"{ti.try_number} of {ti.max_tries + 1}", "pod": _pod(context)}
-    if error := context.get("exception"):
-        lines["reason"] = str(error).replace("\n", "\n         ")
+    lines = {"run": ti.run_id, "try": _try(ti), "pod": _pod(context)}
+    lines["reason"] = _reason(context).replace("\n", "\n         ")
     return "\n".join(f"  {name:<7}{value}" for name, value in lines.items() if value)
+
+
+def _try(ti: Any) -> str:  # noqa: ANN401 - Airflow's task instance
+    """Which of how many; a callback in the DAG processor is not told of how many."""
+    return f"{ti.try_number} of {ti.max_tries + 1}" if ti.max_tries >= ti.try_number - 1 else str(ti.try_number)
+
+
+def _reason(context: Context) -> str:
+    """What went wrong: what a worker raised, or what the triggerer left; empty where that cannot be read."""
+    if error := context.get("exception"):
+        return str(error)
+    ti: Any = context["ti"]
+    with suppress(Exception):
+        index = UNMAPPED if ti.map_index is None else ti.map_index
+        if left := ti.xcom_pull(task_ids=ti.task_id, key="failure", map_indexes=index):
+            return f"{left['kind']}: {left['message']}\n{left['advice']}"
+    return ""
 
 
 def _title(context: Context) -> str:
@@ -67,9 +83,12 @@ def _title(context: Context) -> str:
 
 
 def _pod(context: Context) -> str:
-    """Name of the step's pod; empty where there is none, or where Airflow gives the callback no run (it may not)."""
+    """Name of the first pod of the step's try; empty for a task that is no step."""
+    ti: Any = context["ti"]
     step = getattr(context.get("task"), "step", "")
-    return pod_name(step, identity_of(context)) if step and context.get("dag_run") else ""
+    index = UNMAPPED if ti.map_index is None else ti.map_index
+    of = {"dag_id": ti.dag_id, "run_id": ti.run_id, "task_id": ti.task_id, "map_index": index}
+    return pod_name(step, Identity(**of, try_number=ti.try_number, logical_date="")) if step else ""
 
 
 def _mail(addresses: str, title: str, text: str, context: Context) -> None:

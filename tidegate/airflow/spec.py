@@ -7,6 +7,7 @@ the next pod at once and no DAG is parsed again.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
 
 CONFIG_MAP = "tidegate-steps"
 """Its name, in the steps' namespace."""
+
+NAMESPACE_VARIABLE = "TIDEGATE_STEPS_NAMESPACE"
+"""Names the namespace that steps run in."""
+
+NAMESPACE = "tidegate-steps"
+"""The chart's own name for it."""
 
 PLATFORM_KEY = "_platform"
 """Key of what all steps share."""
@@ -73,10 +80,21 @@ class Platform:
 
     store_root: str
     """URL that relative paths are under, such as `s3://tidegate`."""
+    stores: Mapping[str, str] = field(default_factory=dict)
+    """Other such URLs, by names of ours."""
 
     def url(self, path: str) -> str:
-        """`path` itself where it is a URL, else the URL of `path` under the store's root."""
-        return path if "://" in path else f"{self.store_root.rstrip('/')}/{path.lstrip('/')}"
+        """`path` where it is a URL, that of `rest` in the named store for `name://rest`, else that under the root."""
+        name, colon, rest = path.partition("://")
+        if colon and name not in self.stores:
+            return path
+        root, below = (self.stores[name], rest) if colon else (self.store_root, path)
+        return f"{root.rstrip('/')}/{below.lstrip('/')}"
+
+
+def steps_namespace() -> str:
+    """Where steps run."""
+    return os.environ.get(NAMESPACE_VARIABLE, NAMESPACE)
 
 
 def step_spec(name: str, data: Mapping[str, str] | None) -> StepSpec:
@@ -105,7 +123,7 @@ def platform(data: Mapping[str, str] | None) -> Platform:
     entry = _object(PLATFORM_KEY, data) if PLATFORM_KEY in (data or {}) else {}
     if not entry.get("store_root"):
         raise SpecError("set store.root in the chart's values, such as s3://bucket")
-    return Platform(store_root=entry["store_root"])
+    return Platform(store_root=entry["store_root"], stores=entry.get("stores") or {})
 
 
 def _object(key: str, data: Mapping[str, str] | None) -> dict[str, Any]:

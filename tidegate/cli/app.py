@@ -18,6 +18,7 @@ from rich.console import Console
 from tidegate.cli import airflow_api, listing, local, port_forward, runs, state, step_pods, table
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
+from tidegate.cli import reconcile as reconcile_module
 from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
@@ -179,6 +180,16 @@ def logs(
     with airflow_api.airflow(Kubectl(state.context(context))) as api:
         for line in listing.task_log(api, dag, task, run_id=run, attempt=attempt):
             out.print(line, markup=False, soft_wrap=True)
+
+
+@app.command()
+def reconcile(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    context: ContextOption = None,
+) -> None:
+    """Delete the pods of tries that are over, and finished pods that nobody will read; a CronJob does it too."""
+    said = reconcile_module.reconcile(Kubectl(state.context(context)), dry_run=dry_run)
+    out.print(said.strip() or "nothing to delete", markup=False, soft_wrap=True)
 
 
 @app.command()

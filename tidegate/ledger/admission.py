@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=60)
 """How long a place is kept without a sign of life: longer than a triggerer needs to take over."""
 
+RENEW = timedelta(seconds=10)
+"""A lease younger than this is not written again: five hundred that wait are looked at every second."""
+
 FORGET = timedelta(days=2)
 """After so long a lapsed try that only waited is removed."""
 
@@ -138,7 +141,8 @@ def _renew(tx: Tx, entries: Sequence[Entry]) -> None:
     holders = [entry.holder for entry in entries]
     mine = ledger_admission.c.holder.in_(holders)
     known = set(tx.conn.execute(select(ledger_admission.c.holder).where(mine)).scalars())
-    tx.conn.execute(update(ledger_admission).where(mine).values(lease_expires=tx.now + LEASE))
+    due = ledger_admission.c.lease_expires < tx.now + LEASE - RENEW
+    tx.conn.execute(update(ledger_admission).where(mine, due).values(lease_expires=tx.now + LEASE))
     for entry in entries:
         if entry.holder not in known:
             values = {**asdict(entry.task), "holder": entry.holder, "datetime_asked": tx.now}

@@ -1,0 +1,297 @@
+"""The few things Tidegate asks of Kubernetes, as plain JSON, over one pooled client.
+
+Reads: pods, their logs and events, ConfigMaps of one namespace. Writes: pods of that namespace.
+Again: reads, deletes and creates are repeated while the API server is away or says "too many requests"; a create
+that was repeated ends in `Conflict`, which the caller takes as "find it".
+
+Objects stay dictionaries: turning them into the client's model classes costs more CPU than everything else here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import aiohttp
+from kubernetes_asyncio import config as kube_config
+from kubernetes_asyncio.client import ApiClient, ApiException, Configuration
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+
+Pod = dict[str, Any]
+"""One pod as the API server's JSON."""
+
+PATIENCE = 300.0
+"""Seconds a request is repeated while the API server cannot be reached: longer than a control plane's restart."""
+
+_REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
+_WATCH_SECONDS = 270
+_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
+_LOG = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
+_AUTH = ["BearerToken"]
+
+
+class KubeError(Exception):
+    """The API server refused. `status` is the HTTP status, `reason` Kubernetes' own word for it.
+
+    KubeError
+    |-- Conflict   409: it exists, or is another than the one meant
+    |-- NotFound   404
+    |-- Forbidden  403: the Role lacks a rule, or a quota or Pod Security refuses
+    `-- Gone       410: this resourceVersion is too old, list again
+    """
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(f"{status} {reason}: {message}")
+        self.status, self.reason, self.message = status, reason, message
+
+
+class Conflict(KubeError):  # noqa: N818
+    """409."""
+
+
+class NotFound(KubeError):  # noqa: N818
+    """404."""
+
+
+class Forbidden(KubeError):  # noqa: N818
+    """403."""
+
+
+class Gone(KubeError):  # noqa: N818
+    """410."""
+
+
+_ERRORS: Mapping[int, type[KubeError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
+_AGAIN = frozenset({429, 500, 502, 503, 504})
+
+
+def error_of(status: int, body: bytes | str) -> KubeError:
+    """Make the error that fits an API server's answer; the body is a `Status` object or free text."""
+    text = body.decode(errors="replace") if isinstance(body, bytes) else body
+    try:
+        answer = json.loads(text)
+        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+    except (ValueError, AttributeError):
+        reason, message = "", text[:500]
+    return _ERRORS.get(status, KubeError)(status, reason, message)
+
+
+class Pods(Protocol):
+    """What a step needs of a cluster; `Kube` is the real one, `tidegate.airflow.testing` has one of processes."""
+
+    namespace: str
+
+    async def config(self, name: str) -> dict[str, str]:
+        """Return the data of ConfigMap `name`."""
+
+    async def create(self, pod: Pod) -> Pod:
+        """Create the pod, or raise `Conflict` where one of that name exists."""
+
+    async def get(self, name: str) -> Pod | None:
+        """Return the pod, or None."""
+
+    async def delete(self, name: str, *, uid: str = "", grace: int | None = None) -> bool:
+        """Ask for the pod's end; False where no pod of that name (and uid) exists."""
+
+    async def select(self, selector: str) -> tuple[list[Pod], str]:
+        """Return the pods with these labels and the resourceVersion of the list."""
+
+    def watch(self, selector: str, version: str) -> AsyncIterator[tuple[str, Pod]]:
+        """Yield (ADDED, MODIFIED, DELETED or BOOKMARK, object) from `version` on, until the server ends it."""
+
+    def log(self, name: str, *, container: str, since: str | None, follow: bool) -> AsyncIterator[bytes]:
+        """Yield chunks of the log with timestamps, from `since` (RFC 3339) on."""
+
+    async def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the Kubernetes events about the pod, oldest first."""
+
+    async def close(self) -> None:
+        """Close every connection."""
+
+
+class Kube:
+    """`Pods` on a real API server. Make one with `connect`, one per process, and close it."""
+
+    def __init__(self, api: ApiClient, *, namespace: str, stack: AsyncExitStack | None = None) -> None:
+        self.namespace = namespace
+        self._api = api
+        self._stack = stack or AsyncExitStack()
+
+    @classmethod
+    async def connect(cls, namespace: str, *, connection: str | None = None) -> Kube:
+        """Open a client: the service account inside a cluster, `$KUBECONFIG` outside, or an Airflow connection."""
+        stack = AsyncExitStack()
+        if connection:
+            from airflow.providers.cncf.kubernetes.hooks.kubernetes import AsyncKubernetesHook  # noqa: PLC0415
+
+            hook = AsyncKubernetesHook(conn_id=connection)
+            api = await stack.enter_async_context(hook.get_conn())
+        else:
+            api = await stack.enter_async_context(ApiClient(await _configuration()))
+        return cls(api, namespace=namespace, stack=stack)
+
+    async def close(self) -> None:
+        """Close the pool. Streams that are open end with an error."""
+        await self._stack.aclose()
+
+    async def config(self, name: str) -> dict[str, str]:
+        """See `Pods.config`."""
+        answer = await self._json("GET", f"/api/v1/namespaces/{self.namespace}/configmaps/{name}")
+        return dict(answer.get("data") or {})
+
+    async def create(self, pod: Pod) -> Pod:
+        """See `Pods.create`."""
+        return await self._json("POST", self._path(), body=pod)
+
+    async def get(self, name: str) -> Pod | None:
+        """See `Pods.get`."""
+        try:
+            return await self._json("GET", self._path(name))
+        except NotFound:
+            return None
+
+    async def delete(self, name: str, *, uid: str = "", grace: int | None = None) -> bool:
+        """See `Pods.delete`. With a uid, a pod of the same name that was made later is left alone."""
+        options: dict[str, Any] = {"kind": "DeleteOptions", "apiVersion": "v1"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace is not None:
+            options["gracePeriodSeconds"] = grace
+        try:
+            await self._json("DELETE", self._path(name), body=options)
+        except (NotFound, Conflict):
+            return False
+        return True
+
+    async def select(self, selector: str) -> tuple[list[Pod], str]:
+        """See `Pods.select`; read in pages of 500."""
+        pods: list[Pod] = []
+        query = [("labelSelector", selector), ("limit", "500")]
+        token = ""
+        while True:
+            page = await self._json("GET", self._path(), query=[*query, ("continue", token)] if token else query)
+            pods += page["items"]
+            token = page["metadata"].get("continue", "")
+            if not token:
+                return pods, page["metadata"]["resourceVersion"]
+
+    async def watch(self, selector: str, version: str) -> AsyncGenerator[tuple[str, Pod], None]:
+        """See `Pods.watch`. Raises `Gone` when `version` is too old."""
+        query = [
+            ("watch", "true"),
+            ("labelSelector", selector),
+            ("resourceVersion", version),
+            ("allowWatchBookmarks", "true"),
+            ("timeoutSeconds", str(_WATCH_SECONDS)),
+        ]
+        async with self._stream(self._path(), query, _WATCH) as answer:
+            while line := await answer.content.readline():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise error_of(int(event["object"].get("code", 500)), json.dumps(event["object"]))
+                yield event["type"], event["object"]
+
+    async def log(self, name: str, *, container: str, since: str | None, follow: bool) -> AsyncGenerator[bytes, None]:
+        """See `Pods.log`."""
+        query = [("container", container), ("timestamps", "true")]
+        if follow:
+            query.append(("follow", "true"))
+        if since:
+            query.append(("sinceTime", since))
+        async with self._stream(f"{self._path(name)}/log", query, _LOG) as answer:
+            async for chunk in answer.content.iter_any():
+                yield chunk
+
+    async def events(self, name: str) -> list[dict[str, Any]]:
+        """See `Pods.events`."""
+        query = [("fieldSelector", f"involvedObject.name={name},involvedObject.kind=Pod")]
+        try:
+            answer = await self._json("GET", f"/api/v1/namespaces/{self.namespace}/events", query=query)
+        except Forbidden:
+            return []
+        return sorted(answer["items"], key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
+
+    def _path(self, name: str = "") -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods" + (f"/{name}" if name else "")
+
+    async def _json(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, query: list[tuple[str, str]] | None = None
+    ) -> dict[str, Any]:
+        """One request, repeated with growing pauses while nobody answers, at most `PATIENCE` seconds."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        pause = 0.2
+        while True:
+            try:
+                return await self._once(method, path, body=body, query=query)
+            except (aiohttp.ClientError, TimeoutError, ConnectionError, KubeError) as fault:
+                late = asyncio.get_running_loop().time() + pause > deadline
+                if late or (isinstance(fault, KubeError) and fault.status not in _AGAIN):
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 10.0)
+
+    async def _once(
+        self, method: str, path: str, *, body: dict[str, Any] | None, query: list[tuple[str, str]] | None
+    ) -> dict[str, Any]:
+        answer = await self._call(method, path, query=query, body=body, timeout=_REQUEST)
+        async with answer:
+            content = await answer.read()
+            if answer.status >= 300:  # noqa: PLR2004
+                raise error_of(answer.status, content)
+        return json.loads(content) if content else {}
+
+    @asynccontextmanager
+    async def _stream(
+        self,
+        path: str,
+        query: list[tuple[str, str]],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        answer = await self._call("GET", path, query=query, body=None, timeout=timeout)
+        try:
+            if answer.status >= 300:  # noqa: PLR2004
+                raise error_of(answer.status, await answer.read())
+            yield answer
+        finally:
+            answer.close()
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: list[tuple[str, str]] | None,
+        body: dict[str, Any] | None,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> aiohttp.ClientResponse:
+        """Send one request through the client's own login and pool, and return the answer unread."""
+        try:
+            return await self._api.call_api(  # type: ignore[no-any-return]
+                path,
+                method,
+                query_params=list(query or ()),
+                header_params={"Accept": "application/json, */*", "Content-Type": "application/json"},
+                body=body,
+                auth_settings=_AUTH,
+                _preload_content=False,
+                _request_timeout=timeout,
+            )
+        except ApiException as fault:
+            raise error_of(fault.status or 500, fault.body or str(fault.reason)) from fault
+
+
+async def _configuration() -> Configuration:
+    """Return the client settings of this machine, without a limit on open connections (one log stream a step)."""
+    settings = Configuration()
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        kube_config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+    else:
+        context = os.environ.get("TIDEGATE_CONTEXT") or None
+        await kube_config.load_kube_config(client_configuration=settings, context=context)
+    settings.connection_pool_maxsize = 0
+    return settings

@@ -1,0 +1,290 @@
+"""A step's life in the triggerer: from its templates to its values, without a worker.
+
+Reads: the ConfigMap of steps, upstream XComs, pods and their logs. Writes: pods, XComs of its own task instance, the
+task log. Again: Airflow may start it several times for the same try, even twice at once (a triggerer that froze): it
+finds its pod by name. It is cancelled without harm: only `on_kill`, after asking for the task's state, ends a pod.
+
+    run() ---- success ------------------> XComs, TaskSuccessEvent               no worker
+          ---- failure, may be retried --> TaskFailedEvent                       no worker
+          ---- failure for good ---------> TriggerEvent -> AirflowFailException  a worker, only if retries are set
+          ---- finish on a worker -------> TriggerEvent -> values, outlets, callbacks
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+
+from tidegate.airflow import results
+from tidegate.airflow.admission import admitted, limits
+from tidegate.airflow.failures import Failure, Kind, Succeeded, Then
+from tidegate.airflow.identity import UNMAPPED, Identity
+from tidegate.airflow.kill import end_pods, in_background
+from tidegate.airflow.launch import Launch
+from tidegate.airflow.order import make_order, memory_cap
+from tidegate.airflow.patience import Budgets
+from tidegate.airflow.references import ReferenceError_, Resolver
+from tidegate.airflow.spec import CONFIG_MAP, SpecError
+from tidegate.airflow.templates import TemplateError, render
+from tidegate.airflow.watch import PodWatch, shared
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    import jinja2
+    from airflow.sdk import Context
+
+    from tidegate.airflow.attempts import Order
+
+RENDER_SECONDS = 120.0
+"""A template or an upstream value that Airflow does not answer within this is given up: it would hang for ever."""
+
+_NOT_CONFIGURED = (SpecError, TemplateError, ReferenceError_)
+
+
+class StepTrigger(BaseTrigger):
+    """Run one try of a step.
+
+    Args:
+        step: Name of the step.
+        step_params, inputs, output_url: As in the DAG, templates and references unresolved (`rendered` says else).
+        namespace: Where steps run.
+        worker: Whether a worker finishes the task (outlets, success callback).
+        budgets: Seconds, see `Budgets`.
+        queue: Seconds to wait for admission.
+        retries: The task's retries: without any, a failure for good needs no worker.
+        connection: An Airflow connection to the cluster, or None for the cluster Airflow runs in.
+        mapped: Mapped arguments in the order of the DAG file.
+        rendered: Whether a worker has rendered the fields already.
+        logical_date: Of the run, where a worker started the step; the triggerer knows it otherwise.
+    """
+
+    def __init__(
+        self,
+        *,
+        step: str,
+        step_params: Any,  # noqa: ANN401 - any JSON
+        inputs: Any,  # noqa: ANN401
+        output_url: Any,  # noqa: ANN401
+        namespace: str,
+        worker: bool = False,
+        budgets: dict[str, float | None] | None = None,
+        queue: float = 86400.0,
+        retries: int = 0,
+        connection: str | None = None,
+        mapped: list[str] | None = None,
+        rendered: bool = False,
+        logical_date: str = "",
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.step, self.step_params, self.inputs, self.output_url = step, step_params, inputs, output_url
+        self.namespace, self.worker, self.budgets, self.queue = namespace, worker, budgets or {}, queue
+        self.retries, self.connection, self.mapped = retries, connection, mapped or []
+        self.rendered, self.logical_date = rendered, logical_date
+        self._context: Context | None = None
+        self._run: Identity | None = None
+        self._say: Any = structlog.get_logger("tidegate.step")
+        self._pod_log: Any = structlog.get_logger("pod")
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return everything needed to make it again; keys may be added, never taken away."""
+        return (
+            f"{StepTrigger.__module__}.{StepTrigger.__qualname__}",
+            {
+                "step": self.step,
+                "step_params": self.step_params,
+                "inputs": self.inputs,
+                "output_url": self.output_url,
+                "namespace": self.namespace,
+                "worker": self.worker,
+                "budgets": self.budgets,
+                "queue": self.queue,
+                "retries": self.retries,
+                "connection": self.connection,
+                "mapped": self.mapped,
+                "rendered": self.rendered,
+                "logical_date": self.logical_date,
+            },
+        )
+
+    def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:  # noqa: ARG002
+        """Only keep the context: rendering here could hang or fail outside of `run`, which catches everything."""
+        self._context = context
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """See the module's picture. Yields one event, whatever happens."""
+        try:
+            outcome = await self._outcome()
+            event = await self._event(outcome)
+        except asyncio.CancelledError:
+            self._end_if_timed_out()
+            raise
+        except Exception:
+            self._say.exception("the step could not be followed to its end")
+            event = TaskFailedEvent()
+        yield event
+
+    async def on_kill(self) -> None:
+        """End the pod after a person marked, cleared or stopped the task. Airflow allows about one second."""
+        if self._run is not None:
+            await asyncio.shield(in_background(self._end_pods()))
+
+    async def _outcome(self) -> Succeeded | Failure:
+        try:
+            run = self._run = self._identity()
+            fields = await self._fields(run)
+            async with shared(self.namespace, connection=self.connection) as watch:
+                return await self._on(watch, run, fields)
+        except _NOT_CONFIGURED as fault:
+            return Failure(kind=Kind.NOT_CONFIGURED, message=str(fault), then=Then.STOP, started=False)
+        except Exception as fault:
+            self._say.exception("the platform failed, not the step")
+            message = f"{type(fault).__name__}: {fault}"
+            return Failure(kind=Kind.PLATFORM, message=message, then=Then.RETRY, started=False)
+
+    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Succeeded | Failure:
+        config = await watch.pods.config(CONFIG_MAP)
+        order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
+        launch = Launch(
+            order,
+            watch=watch,
+            budgets=self._budgets(),
+            memory_cap=memory_cap(config, self.step),
+            say=self._say.info,
+            emit=self._emit,
+        )
+        self._show(order)
+        async with admitted(run, limits(config), watch=watch, within=self.queue, say=self._say.info) as late:
+            return late or await launch.run()
+
+    async def _event(self, outcome: Succeeded | Failure) -> TriggerEvent:
+        if isinstance(outcome, Succeeded):
+            try:
+                result = await results.follow_pointer(results.parse(outcome.message), say=self._say.info)
+                return await self._succeeded(results.values(result), result)
+            except results.BadResult as fault:
+                outcome = Failure(kind=Kind.BAD_RESULT, message=str(fault), then=Then.STOP)
+        for line in outcome.text(step=self.step).splitlines():
+            self._say.error(line)
+        with suppress(Exception):
+            await results.leave_failure(outcome, self._run or self._identity(), step=self.step)
+        if outcome.then is Then.STOP and self.retries:
+            self._say.info("not retried: handing over to a worker, which alone can end a task for good")
+            return _event({"status": "failed", "kind": outcome.kind.value, "message": outcome.message})
+        return TaskFailedEvent()
+
+    async def _succeeded(self, found: dict[str, Any], result: dict[str, Any]) -> TriggerEvent:
+        self._say.info("%s: %s", self.step, result.get("summary") or "done")
+        for name, value in sorted(result.get("metrics", {}).items()):
+            self._say.info("metric %s = %s", name, value)
+        for name, value in found.items():
+            if name != results.RETURN_VALUE:
+                self._say.info("output %s: %s", name, value)
+        if self.worker:
+            return _event({"status": "success", "values": found})
+        assert self._run is not None  # noqa: S101 - it succeeded, so it ran
+        await results.hand_back(found, self._run)
+        return TaskSuccessEvent()
+
+    def _identity(self) -> Identity:
+        """Return whose try this is, from the triggerer's own task instance."""
+        ti: Any = self.task_instance
+        return Identity(
+            dag_id=ti.dag_id,
+            run_id=ti.run_id,
+            task_id=ti.task_id,
+            map_index=UNMAPPED if ti.map_index is None else ti.map_index,
+            try_number=ti.try_number,
+            logical_date=self.logical_date or _date_of(self._context),
+            ti_id=str(ti.id),
+        )
+
+    async def _fields(self, run: Identity) -> dict[str, Any]:
+        """Render templates, follow references, and pick this instance's mapped arguments."""
+        fields = {"params": self.step_params, "inputs": self.inputs, "output": self.output_url}
+        if self.rendered:
+            return fields
+        try:
+            async with asyncio.timeout(RENDER_SECONDS):
+                resolver = Resolver(self.task, dag_id=run.dag_id, run_id=run.run_id, map_index=run.map_index)
+                own = await resolver.own(self.mapped)
+                fields |= {_FIELDS[key]: value for key, value in own.items() if key in _FIELDS}
+                fields = await resolver.resolve(fields)
+                rendered: dict[str, Any] = render(fields, dict(self._context or {}))
+        except TimeoutError:
+            message = f"a template or an upstream value was not answered within {RENDER_SECONDS:.0f} s: {fields!r}"
+            raise TemplateError(message) from None
+        self._forget()
+        return rendered
+
+    def _forget(self) -> None:
+        """Let go of the DAG that Airflow unpacked for this trigger alone: five hundred of them are gigabytes."""
+        if self._context is not None:
+            self._context.clear()  # type: ignore[attr-defined]
+            self._context = None
+        ti: Any = self.task_instance
+        with suppress(Exception):
+            ti.task = None
+            ti._cached_template_context = None  # noqa: SLF001 - holds the DAG as well
+
+    def _budgets(self) -> Budgets:
+        given = {name: value for name, value in self.budgets.items() if value is not None}
+        return Budgets(**given)
+
+    def _show(self, order: Order) -> None:
+        """Write what runs into the task log: Airflow shows no rendered fields of a task without a worker."""
+        finish = "a worker" if self.worker else "the triggerer"
+        start = "a worker" if self.rendered else "the triggerer"
+        self._say.info("step %s, started by %s, finished by %s", self.step, start, finish)
+        self._say.info("image %s", order.spec.image)
+        self._say.info("params %s", dict(order.params))
+        self._say.info("inputs %s", dict(order.inputs))
+        self._say.info("output %s", order.output)
+
+    def _emit(self, text: str, stamp: str) -> None:
+        """Write a line of the pod's log with the time at which the pod printed it."""
+        if stamp:
+            self._pod_log.info(text, timestamp=_micros(stamp))
+        else:
+            self._pod_log.info(text)
+
+    async def _end_pods(self, *, ask: bool = True) -> None:
+        if self._run is not None:
+            await end_pods(self._run, self.namespace, connection=self.connection, ask=ask, say=self._say.info)
+
+    def _end_if_timed_out(self) -> None:
+        """Airflow's own timeout calls no `on_kill`: end the pod here, once the net behind our own timeout tears."""
+        limit = getattr(self, "timeout_after", None)
+        if limit is None or self._run is None:
+            return
+        limit = limit if limit.tzinfo else limit.replace(tzinfo=UTC)
+        if limit < datetime.now(tz=UTC):
+            in_background(self._end_pods(ask=False))
+
+
+_FIELDS = {"params": "params", "step_params": "params", "inputs": "inputs", "output": "output", "output_url": "output"}
+"""What a mapped argument may be called, by the operator and by people's own lists of objects."""
+
+
+def _event(payload: dict[str, Any]) -> TriggerEvent:
+    """Make an event that a worker takes up in `StepOperator.execute_complete`."""
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call]
+
+
+def _date_of(context: Context | None) -> str:
+    """Return the run's logical date, or run_after where it has none, ISO 8601 with offset."""
+    dag_run: Any = (context or {}).get("dag_run")
+    date = dag_run and (dag_run.logical_date or dag_run.run_after)
+    return date.isoformat() if date else ""
+
+
+def _micros(stamp: str) -> str:
+    """Cut the node's nanoseconds to the microseconds that Airflow's log reader takes."""
+    head, _, tail = stamp.partition(".")
+    digits = tail.rstrip("Z")
+    return f"{head}.{digits[:6]}Z" if tail.endswith("Z") else stamp
