@@ -45,6 +45,8 @@ class StepSpec:
     """`requests` and `limits`; a memory limit is wanted."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Plain variables, never a secret."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod, besides ours."""
     secret: str = ""
     """The Secret of this step."""
     secret_keys: tuple[str, ...] = ()
