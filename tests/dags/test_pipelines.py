@@ -118,3 +118,14 @@ def test_two_processes_read_the_same_pipelines(database: None) -> None:
     assert first == second
     assert '"petrol"' in first
     assert "object at 0x" not in first
+
+
+def test_weather_is_what_was_asked_for(dags: dict[str, DAG]) -> None:
+    for name, first in (("weather", "fetch_weather"), ("weather_by_service", "call_service")):
+        dag = dags[name]
+        assert dag.timetable.expression == "*/10 * * * *"
+        assert {(task.retries, task.retry_delay) for task in dag.tasks} == {(1, timedelta(minutes=2))}
+        assert dag.task_dict[first].downstream_task_ids == {"check_weather"}
+        assert dag.task_dict[first].output_url == "lake://raw/weather_data"
+    assert dags["weather"].is_paused_upon_creation is None
+    assert dags["weather_by_service"].is_paused_upon_creation is True, "the service it calls is off by default"

@@ -1,6 +1,5 @@
 """The trigger through the harness for people who write DAGs: values, failures, what ends a pod and what does not."""
 
-
 from __future__ import annotations
 
 import asyncio
@@ -82,6 +81,13 @@ def test_a_result_that_is_none_is_a_failure_for_good() -> None:
     found = run("open(os.environ['TIDEGATE_RESULT'], 'w').write('not json')")
     assert found.state == "failed_for_good"
     assert "bad_result" in "\n".join(found.log)
+
+
+@pytest.mark.parametrize("name", ["return_value", "failure"])
+def test_an_output_may_not_take_a_name_of_ours(name: str) -> None:
+    found = run(f"finish(outputs=[{{'name': {name!r}, 'url': 's3://b/x'}}])")
+    assert (found.state, found.values["failure"]["kind"]) == ("failed_for_good", "bad_result")
+    assert name in found.values["failure"]["message"]
 
 
 def test_unknown_step_names_the_value_to_set() -> None:
