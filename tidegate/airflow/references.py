@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.execution_time.comms import GetTICount, TICount
 from airflow.sdk.execution_time.xcom import XCom
 
-from tidegate.airflow.request import written
 from tidegate.airflow.supervisor import asked
 
 if TYPE_CHECKING:
@@ -89,6 +88,8 @@ class Resolver:
 
     async def known(self) -> dict[str, Output]:
         """Return the outputs, by URL, of the tasks whose values were looked up: what the ledger knows them by."""
+        from tidegate.airflow.request import written  # noqa: PLC0415 - DAG files import this module, not the ledger
+
         found: dict[str, Output] = {}
         for task_id in sorted(self._read):
             value = await self._lookup(task_id, RETURN_VALUE)
