@@ -258,8 +258,7 @@ async def _first_event(
     with comms.installed():
         async with asyncio.timeout(SECONDS):
             events = [event async for event in trigger.run()]
-            if disturbing:
-                await disturbing
+            await (disturbing or asyncio.sleep(0))
     await close_clerks()
     await close_shared()
     if remote:
@@ -272,11 +271,9 @@ def _run_of(event: TriggerEvent, comms: FakeAirflow, log: Sequence[str]) -> Step
         return StepRun(state="success", path="triggerer", values=comms.written, lengths=comms.lengths, log=log)
     if isinstance(event, TaskFailedEvent):
         return StepRun(state="failed", path="triggerer", values=comms.written, lengths={}, log=log)
-    success = event.payload["status"] == "success"
-    state = "success" if success else "failed_for_good"
-    return StepRun(
-        state=state, path="worker", values=comms.written | event.payload.get("values", {}), lengths={}, log=log
-    )
+    state = "success" if event.payload["status"] == "success" else "failed_for_good"
+    values = comms.written | event.payload.get("values", {})
+    return StepRun(state=state, path="worker", values=values, lengths={}, log=log)
 
 
 def _config(commands: Mapping[str, Sequence[str]], store_root: str) -> dict[str, str]:
