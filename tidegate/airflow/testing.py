@@ -15,7 +15,6 @@ and failures are those of production. With `connect=lambda: Kube.connect(namespa
 from __future__ import annotations
 
 import asyncio
-import json
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,8 +47,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from tidegate.airflow.clerk import close_clerks
-from tidegate.airflow.local_pods import LocalPods
-from tidegate.airflow.spec import PLATFORM_KEY
+from tidegate.airflow.local_pods import LocalPods, config_of
 from tidegate.airflow.trigger import StepTrigger
 from tidegate.airflow.watch import close_shared, connector
 
@@ -112,7 +110,7 @@ def run_step(
         map_index: Which instance of a mapped task.
         try_number: From 1.
     """
-    local = LocalPods(config=config or _config(commands or {}, store_root), commands=commands)
+    local = LocalPods(config=config or config_of(commands or {}, store_root), commands=commands)
     comms = FakeAirflow(xcoms or {})
     trigger = make_trigger(
         task,
@@ -274,11 +272,6 @@ def _run_of(event: TriggerEvent, comms: FakeAirflow, log: Sequence[str]) -> Step
     state = "success" if event.payload["status"] == "success" else "failed_for_good"
     values = comms.written | event.payload.get("values", {})
     return StepRun(state=state, path="worker", values=values, lengths={}, log=log)
-
-
-def _config(commands: Mapping[str, Sequence[str]], store_root: str) -> dict[str, str]:
-    entry = json.dumps({"image": "local/process", "resources": {"limits": {"memory": "512Mi"}}})
-    return {PLATFORM_KEY: json.dumps({"store_root": store_root}), **dict.fromkeys(commands, entry)}
 
 
 def _dag_run(
