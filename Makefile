@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down ui test docs freeze format clean
+.PHONY: help up down ui test bench soak docs freeze format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,12 @@ down: $(INSTALLED) ## remove all that `make up` made, except the cache
 
 test: $(INSTALLED) ## every rung of tests, or some [RUNGS="static jobs"]
 	@$(BIN)/python tests/run.py $(RUNGS)
+
+bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="step_overhead --rounds 3"]
+	@$(BIN)/python -m tests.bench.run $(NAMES)
+
+soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
+	@$(BIN)/python -m pytest tests/soak/kills.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
 format: $(INSTALLED) ## lay out and sort the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster import petrol
+from tidegate.cli import step_pods
+from tidegate.cli.kubectl import STEPS_NAMESPACE
 from tidegate.cli.objects import BUCKET, PETROL_KEY
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.conftest import Installed
     from tidegate.cli.airflow_api import Airflow
+    from tidegate.cli.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,12 @@ def test_the_model_lies_under_the_hour_of_its_run(api: Airflow, store: petrol.S3
     hour = petrol.hour_of(run)
     assert petrol.folder_of(api, run["dag_run_id"]) == f"models/petrol/{hour:%Y/%m/%d/%H}"
     assert petrol.published(store, hour).model_url.startswith(f"s3://tidegate/models/petrol/{hour:%Y/%m/%d/%H}/model-")
+
+
+def test_no_worker_took_part(api: Airflow, run: dict[str, Any]) -> None:
+    """A worker's process leaves its host's name; a task that starts and ends in the triggerer has none."""
+    hosts = {one["task_id"]: one["hostname"] for one in api.tasks("petrol", run["dag_run_id"])}
+    assert {task: host or "" for task, host in hosts.items()} == {"train_model": "", "upload_model": ""}
 
 
 def test_the_cards_sha256_is_that_of_the_object(store: petrol.S3, run: dict[str, Any]) -> None:
@@ -49,6 +58,30 @@ def test_it_was_trained_on_the_csv_that_was_given(store: petrol.S3, run: dict[st
     assert data["sha256"] == hashlib.sha256(installed.csv.read_bytes()).hexdigest()
     assert data["etag"].strip('"') == store.head_object(Bucket=BUCKET, Key=PETROL_KEY)["ETag"].strip('"')
     assert data["rows"] == len(installed.csv.read_text().strip().splitlines()) - 1
+
+
+@pytest.fixture(scope="module")
+def later(api: Airflow, run: dict[str, Any]) -> dict[str, Any]:
+    """A run that began when `up` was long done, so that Airflow knows the pipelines of this checkout."""
+    return petrol.finished(api, api.trigger("petrol"))
+
+
+def test_no_worker_took_part(api: Airflow, later: dict[str, Any]) -> None:
+    assert {task["task_id"]: task["hostname"] for task in api.tasks("petrol", later["dag_run_id"])} == {
+        "train_model": "",
+        "upload_model": "",
+    }
+
+
+@pytest.mark.parametrize("task", ["train_model", "upload_model"])
+def test_what_a_step_printed_is_in_its_log_after_its_end(
+    api: Airflow, kubectl: Kubectl, later: dict[str, Any], task: str
+) -> None:
+    (pod,) = step_pods.of_steps(kubectl, dag="petrol", run=later["dag_run_id"], task=task)
+    printed = kubectl.text("logs", "--namespace", STEPS_NAMESPACE, pod["metadata"]["name"]).splitlines()
+    shown = "\n".join(api.log("petrol", later["dag_run_id"], task))
+    assert printed
+    assert [line for line in printed if line and shown.count(line) != 1] == []
 
 
 def trained_here(csv: Path, folder: Path, parameters: dict[str, Any]) -> dict[str, Any]:

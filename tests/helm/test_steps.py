@@ -12,6 +12,7 @@ import yaml
 from tests.helm.renders import RENDERS, find, render, staged, template
 from tidegate.airflow.admission import limits
 from tidegate.airflow.order import memory_cap
+from tidegate.airflow.spec import step_spec
 from tidegate.cluster.project import ROOT
 from tidegate.ledger.admission import Limits
 
@@ -23,6 +24,7 @@ KEYS = {
     "image_pull_secrets",
     "labels",
     "memory_cap",
+    "ledger",
     "node_selector",
     "resources",
     "secret",
@@ -125,3 +127,21 @@ def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
     assert [memory_cap(data, step) for step in ("hello", "train_model")] == ["512Mi", "1Gi"]
     data = find(rendered({}), "ConfigMap", "tidegate-steps")["data"]
     assert memory_cap(data, "hello") == ""
+
+
+def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:
+    values = {"stepDefaults": {"ledger": {"ttlSeconds": 60}}, "steps": {"hello": {"ledger": {"params": ["name"]}}}}
+    data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
+    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False, "reuse": True}
+    assert json.loads(data["hello"])["ledger"] == rules
+    assert json.loads(data["upload_model"])["ledger"] == rules | {"keyed_by_time": "hour", "params": None}
+    for name in ("hello", "upload_model"):
+        assert step_spec(name, data).ledger.ttl_seconds == 60
+
+
+def test_a_step_that_opts_in_lets_airflow_read_its_one_secret() -> None:
+    documents = rendered({"steps": {"hello": {"ledger": {"secretVersions": True}}}})
+    rules = find(documents, "Role", "tidegate-airflow")["rules"]
+    assert [rule for rule in rules if "secrets" in rule["resources"]] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["step-hello"], "verbs": ["get"]}
+    ]

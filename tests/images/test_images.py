@@ -88,6 +88,13 @@ def test_the_airflow_image_holds_the_library_and_no_step(run: Run) -> None:
     assert run("airflow", "python", "-c", "import jobs").returncode != 0
 
 
+def test_the_airflow_image_has_what_the_triggerer_and_the_jobs_import(run: Run) -> None:
+    modules = ("airflow.trigger", "airflow.admission", "airflow.reconcile", "ledger.migrate", "step")
+    code = "import " + ", ".join(f"tidegate.{module}" for module in modules) + "; import boto3, azure.identity"
+    done = run("airflow", "python", "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("image", PYTHONS)
 def test_bytecode_is_compiled_when_the_image_is_built(run: Run, image: str) -> None:
     """The root is read-only when it runs, so what is not compiled is compiled at every start."""

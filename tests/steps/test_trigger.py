@@ -9,6 +9,7 @@ import hashlib
 import json
 import sys
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -240,6 +241,18 @@ def test_pod_is_ended_although_airflow_cuts_on_kill_short() -> None:
 
     kill.pods.select = select  # type: ignore[method-assign]
     assert len(kill.play(cut_after=0.05)) == 1
+
+
+def test_airflows_own_timeout_ends_the_pod_though_it_calls_no_on_kill() -> None:
+    """It is the net behind our own timeouts, for a trigger that hangs."""
+    kill = Kill("deferred")
+    kill.trigger.timeout_after = datetime.now(tz=UTC) - timedelta(seconds=1)
+
+    async def nothing() -> None:
+        return
+
+    kill.trigger.on_kill = nothing  # type: ignore[method-assign]
+    assert len(kill.play()) == 1
 
 
 def test_shutdown_of_the_triggerer_leaves_the_pod() -> None:

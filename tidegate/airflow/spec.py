@@ -35,6 +35,22 @@ class SpecError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LedgerRules:
+    """When a step's recorded result may be used again. Field names are the keys of the JSON."""
+
+    keyed_by_time: str = "none"
+    """How far the run's time is part of the work: none, hour or minute."""
+    params: tuple[str, ...] | None = None
+    """The parameters that the work depends on; None for all that the step is given."""
+    ttl_seconds: int = 0
+    """After so many seconds a result is none; 0 is never."""
+    secret_versions: bool = False
+    """Whether a changed Secret of the step makes other work of it."""
+    reuse: bool = True
+    """False: it runs every time."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepSpec:
     """How to run one step. Field names are the keys of the JSON."""
 
@@ -57,6 +73,7 @@ class StepSpec:
     tolerations: tuple[Mapping[str, Any], ...] = ()
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
+    ledger: LedgerRules = field(default_factory=LedgerRules)
 
     def __post_init__(self) -> None:
         """Refuse what would only be noticed in the cluster, or never."""
@@ -111,9 +128,12 @@ def step_spec(name: str, data: Mapping[str, str] | None) -> StepSpec:
     entry = _object(name, data)
     fields = {key: _frozen(value) for key, value in entry.items() if key in StepSpec.__dataclass_fields__}
     try:
-        return StepSpec(**{**fields, "name": name})
+        rules = LedgerRules(**{key: _frozen(value) for key, value in (entry.get("ledger") or {}).items()})
+        return StepSpec(**{**fields, "name": name, "ledger": rules})
     except TypeError as error:
-        raise SpecError(f"ConfigMap {CONFIG_MAP}, key {name}: {str(error).removeprefix('StepSpec.')}") from None
+        raise SpecError(
+            f"ConfigMap {CONFIG_MAP}, key {name}: {str(error).removeprefix('StepSpec.').removeprefix('LedgerRules.')}"
+        ) from None
 
 
 def platform(data: Mapping[str, str] | None) -> Platform:

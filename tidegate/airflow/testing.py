@@ -26,9 +26,12 @@ import structlog
 from airflow.executors.workloads.task import TaskInstanceDTO
 from airflow.jobs.triggerer_job_runner import TriggerRunner
 from airflow.sdk.api.datamodels._generated import VariableResponse
+from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
     DeleteXCom,
+    ErrorResponse,
+    GetConnection,
     GetTaskStates,
     GetTICount,
     GetVariable,
@@ -44,6 +47,7 @@ from airflow.serialization.decoders import smart_decode_trigger_kwargs
 from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
+from tidegate.airflow.clerk import close_clerks
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.spec import PLATFORM_KEY
 from tidegate.airflow.trigger import StepTrigger
@@ -181,10 +185,12 @@ class FakeAirflow:
             await asyncio.Event().wait()
         return answer
 
-    def send(self, message: Any) -> Any:  # noqa: ANN401 - Airflow's messages, PLR0911
+    def send(self, message: Any) -> Any:  # noqa: ANN401, PLR0911 - Airflow's messages
         """Answer at once; None is what hangs for ever in a real triggerer."""
         if isinstance(message, (SetXCom, DeleteXCom)):
             return self._write(message)
+        if isinstance(message, GetConnection):
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
         if isinstance(message, GetXCom):
             return XComResult(key=message.key, value=self._xcom(message))
         if isinstance(message, GetTICount):
@@ -239,8 +245,13 @@ async def _first_event(
     comms: FakeAirflow,
     meanwhile: Callable[[], None] | None,
 ) -> TriggerEvent:
+    remote = False
+
     async def connected(namespace: str, *, connection: str | None) -> Pods:  # noqa: ARG001
-        return await connect()
+        nonlocal remote
+        found = await connect()
+        remote = not isinstance(found, LocalPods)
+        return found
 
     connector.set(connected)
     disturbing = asyncio.create_task(asyncio.to_thread(meanwhile)) if meanwhile else None
@@ -249,8 +260,10 @@ async def _first_event(
             events = [event async for event in trigger.run()]
             if disturbing:
                 await disturbing
+    await close_clerks()
     await close_shared()
-    await asyncio.sleep(CLOSING_SECONDS)
+    if remote:
+        await asyncio.sleep(CLOSING_SECONDS)
     return events[0]
 
 
