@@ -105,7 +105,7 @@ def run_step(
     )
     with structlog.testing.capture_logs() as entries:
         event = asyncio.run(_first_event(trigger, connect or _opens(local), comms, meanwhile))
-    return _run_of(event, comms, [str(entry["event"]) % entry.get("positional_args", ()) for entry in entries])
+    return _run_of(event, comms, [_line(entry) for entry in entries])
 
 
 def _opens(pods: Pods) -> Callable[[], Awaitable[Pods]]:
@@ -147,6 +147,12 @@ def _run_of(event: TriggerEvent, comms: FakeAirflow, log: Sequence[str]) -> Step
     return StepRun(
         state=state, path="worker", values=comms.written | event.payload.get("values", {}), lengths={}, log=log
     )
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    """A line of the task log; one without arguments may hold a percent sign of its own."""
+    args = entry.get("positional_args", ())
+    return str(entry["event"]) % args if args else str(entry["event"])
 
 
 def _config(commands: Mapping[str, Sequence[str]], store_root: str) -> dict[str, str]:
