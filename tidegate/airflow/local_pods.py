@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import json
 import os
 import tempfile
 import uuid
@@ -22,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 from tidegate.airflow.identity import PREFIX
 from tidegate.airflow.kube import Conflict, Gone, NotFound, Pod
 from tidegate.airflow.pod import CONTAINER
-from tidegate.airflow.spec import PLATFORM_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -230,9 +228,3 @@ def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
 
 def _now() -> str:
     return datetime.now(tz=UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
-
-
-def config_of(commands: Mapping[str, Sequence[str]], store_root: str) -> dict[str, str]:
-    """Return the ConfigMap of steps for these commands, all alike."""
-    entry = json.dumps({"image": "local/process", "resources": {"limits": {"memory": "512Mi"}}})
-    return {PLATFORM_KEY: json.dumps({"store_root": store_root}), **dict.fromkeys(commands, entry)}
