@@ -215,3 +215,14 @@ def test_a_wrong_value_is_refused_by_name(what: str) -> None:
     done = template(staged("standalone"), values)
     assert done.returncode != 0
     assert named in done.stderr
+
+
+def test_another_minute_is_other_work_and_a_call_is_never_spared() -> None:
+    documents = render("standalone")
+    rules = {name: step(documents, name)["ledger"] for name in LAKE_STEPS}
+    assert rules["fetch_weather"]["keyed_by_time"] == "minute"
+    assert {name: rule["reuse"] for name, rule in rules.items()} == {
+        "call_service": False,
+        "check_weather": False,
+        "fetch_weather": True,
+    }

@@ -23,7 +23,7 @@ PYTHONS = ["airflow", *STEPS]
 LEARNING = {"train_model": 600, "upload_model": 600}
 """Images with ML libraries, and the MB they may add to the base's root; the other steps may add `SMALL`."""
 
-SMALL, AIRFLOW = 150, 700
+SMALL, AIRFLOW, STANDIN = 150, 700, 60
 
 
 def size(run: Run, image: str) -> float:
@@ -155,3 +155,11 @@ def test_the_pods_user_has_a_name_and_a_home_that_can_be_written(run: Run) -> No
 def test_built_is_what_is_listed(refs: dict[str, str]) -> None:
     assert refs == images.references()
     assert images.build() == refs
+
+
+@pytest.mark.parametrize(("image", "wanted"), [("datalake", "$DATALAKE_KEY"), ("weather_api", "$WEATHER_API_KEY")])
+def test_a_stand_in_that_is_told_nothing_names_what_it_wants(run: Run, image: str, wanted: str) -> None:
+    done = run(image)
+    assert done.returncode == 1
+    assert wanted in done.stderr
+    assert size(run, image) - size(run, "base") <= STANDIN
