@@ -98,7 +98,7 @@ def batch(
             )
             lives = timeline.lives()
         last = max(one.times["ended"] for one in lives)
-        yield Batch((last - start).total_seconds(), sum(one.phase == "Succeeded" for one in lives), count)
+        yield Batch((last - start).total_seconds(), sum(one.succeeded for one in lives), count)
     finally:
         remove_pods(kubectl, selector)
 

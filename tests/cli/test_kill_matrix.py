@@ -47,6 +47,14 @@ def test_a_pods_state_tells_how_far_it_has_come(state: dict[str, Any], kind: str
     assert timeline.stages(state, kind=kind) == wanted
 
 
+@pytest.mark.parametrize(("state", "good"), [({"exitCode": 0}, True), ({"exitCode": 1}, False), (None, False)])
+def test_a_pod_has_succeeded_by_its_exit_code(state: dict[str, Any] | None, good: bool) -> None:
+    ended = pod(phase="Running", state="terminated" if state else "waiting")
+    ended["status"]["containerStatuses"][0]["state"]["terminated"] = state or {}
+    assert timeline.Life(ended).succeeded is good
+    assert timeline.Life(pod()).succeeded is False
+
+
 class Script:
     """Answers like kubectl: each list and each watch is the next of those given."""
 

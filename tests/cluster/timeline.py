@@ -48,6 +48,12 @@ class Life:
     def phase(self) -> str:
         return str(self.pod["status"].get("phase", "Unknown"))
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether every container ended with code 0; the pod's phase says so a moment later."""
+        states = [one.get("state", {}) for one in self.pod["status"].get("containerStatuses", [])]
+        return bool(states) and all(one.get("terminated", {}).get("exitCode") == 0 for one in states)
+
     def note(self, kind: str) -> str:
         """A label or annotation of ours, such as `task-id`."""
         metadata = self.pod["metadata"]

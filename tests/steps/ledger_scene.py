@@ -84,14 +84,14 @@ class World:
             step("work", params=given, **options)
         return dag
 
-    def run(self, run_id: str = "r", *, dag: DAG | None = None, **more: Any) -> StepRun:
+    def run(self, run_id: str = "r", *, dag: DAG | None = None, task: str = "work", **more: Any) -> StepRun:
         """One run, to its end."""
         pods = self.pods()
 
         async def connect() -> LocalPods:
             return pods
 
-        return run_step((dag or self.dag()).get_task("work"), connect=connect, run_id=run_id, **more)
+        return run_step((dag or self.dag()).get_task(task), connect=connect, run_id=run_id, **more)
 
     def uses(self) -> list[Use]:
         """What the tries got, the newest first."""

@@ -31,7 +31,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def made(world: World) -> Path:
-    (found,) = world.folder.glob("store/runs/d/*/work/made")
+    (found,) = world.folder.glob("store/**/made")
     return found
 
 

@@ -23,24 +23,27 @@ from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent
 
 from tidegate.airflow import once, results
 from tidegate.airflow.failures import Failure, Kind, Then
+from tidegate.airflow.follow import micros
 from tidegate.airflow.identity import UNMAPPED, Identity
 from tidegate.airflow.kill import end_pods, in_background
 from tidegate.airflow.order import make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
-from tidegate.airflow.request import Asked, forced, run_params
+from tidegate.airflow.request import Asked, forced, make_request, run_params
 from tidegate.airflow.spec import CONFIG_MAP, SpecError
 from tidegate.airflow.templates import TemplateError, render
 from tidegate.airflow.watch import PodWatch, shared
 from tidegate.airflow.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     import jinja2
     from airflow.sdk import Context
 
     from tidegate.airflow.attempts import Order
+    from tidegate.airflow.kube import Pods
+    from tidegate.ledger import Probe, Request
 
 RENDER_SECONDS = 120.0
 """A template or an upstream value that Airflow does not answer within this is given up: it would hang for ever."""
@@ -161,6 +164,14 @@ class StepTrigger(BaseTrigger):
         self._work = work
         return await work.result(budgets=self._budgets(), queue=self.queue)
 
+    async def question(self, config: Mapping[str, str], *, probe: Probe, pods: Pods) -> Request:
+        """What `run` would ask the ledger, given the ConfigMap's data: for `tidegate plan`."""
+        run = self._identity()
+        fields = await self._fields(run)
+        order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
+        asked = replace(self._asked, named_output=bool(fields["output"]))
+        return await make_request(order, asked, probe=probe, pods=pods)
+
     async def _event(self, outcome: once.Result | Failure) -> TriggerEvent:
         if not isinstance(outcome, Failure):
             return await self._succeeded(results.values(outcome), outcome)
@@ -253,7 +264,7 @@ class StepTrigger(BaseTrigger):
     def _emit(self, text: str, stamp: str) -> None:
         """Write a line of the pod's log with the time at which the pod printed it."""
         if stamp:
-            self._pod_log.info(text, timestamp=_micros(stamp))
+            self._pod_log.info(text, timestamp=micros(stamp))
         else:
             self._pod_log.info(text)
 
@@ -287,10 +298,3 @@ def _date_of(context: Context | None) -> str:
     dag_run: Any = (context or {}).get("dag_run")
     date = dag_run and (dag_run.logical_date or dag_run.run_after)
     return date.isoformat() if date else ""
-
-
-def _micros(stamp: str) -> str:
-    """Cut the node's nanoseconds to the microseconds that Airflow's log reader takes."""
-    head, _, tail = stamp.partition(".")
-    digits = tail.rstrip("Z")
-    return f"{head}.{digits[:6]}Z" if tail.endswith("Z") else stamp
