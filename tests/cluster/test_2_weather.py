@@ -104,7 +104,7 @@ def test_a_pod_killed_while_it_asks_is_no_half_file(api: Airflow, lake: weather.
     with weather.faults(kubectl, "deployment/weather-api", 8081) as admin:
         admin.tell("weather", "slow", match=TACOMA, seconds=60)
         run = runs.Run("weather", api.trigger("weather", logical_date=moment))
-        admin.wait_taken(1, seconds=120)
+        admin.wait_held(seconds=120)
         (pod,) = step_pods.of_steps(kubectl, dag="weather", run=run.run_id, task="fetch_weather")
         kubectl.text(
             "delete", "pod", pod["metadata"]["name"], "--namespace", STEPS_NAMESPACE, "--grace-period=0", "--force"

@@ -53,7 +53,7 @@ def stuck(place: Place, api: WeatherApi, folder: Path, point: str) -> Iterator[s
 
 def _wait(admin: Admin, step: subprocess.Popen[bytes]) -> None:
     try:
-        admin.wait_taken(1)
+        admin.wait_held()
     except AssertionError:
         step.kill()
         assert step.stdout is not None

@@ -134,7 +134,7 @@ def test_an_answer_under_way_is_finished_when_it_is_stopped(weather_api: Weather
         weather_api.admin.tell("weather", "slow", seconds=1.5)
         thread = threading.Thread(target=lambda: got.append(ask(port)))
         thread.start()
-        weather_api.admin.wait_taken(1)
+        weather_api.admin.wait_held()
         one.send_signal(signal.SIGTERM)
         thread.join(20)
         assert one.wait(20) == 143

@@ -46,16 +46,21 @@ class Admin:
         """None any more."""
         self._ask("DELETE")
 
+    def held(self) -> list[str]:
+        """Calls that were carried out and whose answer was held back."""
+        found: list[str] = self._ask("GET")["held"]
+        return found
+
     def taken(self) -> list[str]:
         """What went wrong, in order: `weather slow`."""
         found: list[str] = self._ask("GET")["taken"]
         return found
 
-    def wait_taken(self, count: int, *, seconds: float = 30) -> None:
-        """Return once so many faults were taken."""
+    def wait_held(self, *, seconds: float = 30) -> None:
+        """Return once an answer is held back."""
         deadline = time.monotonic() + seconds
-        while len(self.taken()) < count:
-            assert time.monotonic() < deadline, f"only {self.taken()} after {seconds} s"
+        while not self.held():
+            assert time.monotonic() < deadline, f"no answer was held back within {seconds} s, taken: {self.taken()}"
             time.sleep(0.02)
 
     def _ask(self, method: str, document: dict[str, object] | None = None) -> dict[str, Any]:

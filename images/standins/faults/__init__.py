@@ -9,7 +9,8 @@
               lose: carried out, and the connection closed without an answer
               slow: carried out, and answered after `seconds`
               torn: carried out, and only the first half of the answer sent
-`GET /faults` tells which wait and which were taken, in order; `DELETE /faults` forgets all.
+`GET /faults` tells which wait, which were taken, in order, and of which slow calls the answer has been held back: those
+are carried out by then. `DELETE /faults` forgets all.
 The endpoint has a port of its own, so that who reaches the stand-in need not reach this.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import asdict, dataclass, field, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -49,6 +51,7 @@ class Faults:
 
     waiting: list[Fault] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, call: str, what: str) -> Fault | None:
@@ -69,6 +72,13 @@ class Faults:
         self.taken.append(f"{call} {fault.do}")
         return fault
 
+    def hold(self, fault: Fault | None) -> None:
+        """Wait if the fault is slow; called when the call has been carried out."""
+        if fault and fault.do == "slow":
+            with self._lock:
+                self.held.append(fault.call)
+            time.sleep(fault.seconds)
+
     def add(self, document: dict[str, Any]) -> None:
         """One more; ValueError when it is none."""
         known = {one.name for one in fields(Fault)}
@@ -83,11 +93,13 @@ class Faults:
         with self._lock:
             self.waiting.clear()
             self.taken.clear()
+            self.held.clear()
 
     def state(self) -> dict[str, Any]:
         """What `GET /faults` answers."""
         with self._lock:
-            return {"waiting": [asdict(fault) for fault in self.waiting], "taken": list(self.taken)}
+            waiting = [asdict(fault) for fault in self.waiting]
+            return {"waiting": waiting, "taken": list(self.taken), "held": list(self.held)}
 
 
 class _Admin(BaseHTTPRequestHandler):

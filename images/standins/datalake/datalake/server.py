@@ -6,7 +6,6 @@ import http.client
 import json
 import signal
 import sys
-import time
 from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -116,8 +115,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _lost(self) -> bool:
         """Let the fault of this call, if any, delay the answer; whether it takes the answer away."""
-        if self.fault and self.fault.do == "slow":
-            time.sleep(self.fault.seconds)
+        self.faults.hold(self.fault)
         if self.fault and self.fault.do in ("lose", "torn"):
             self.close_connection = True
         return bool(self.fault and self.fault.do == "lose")

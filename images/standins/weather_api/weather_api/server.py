@@ -109,8 +109,7 @@ class Handler(BaseHTTPRequestHandler):
         fault: faults.Fault | None = None,
     ) -> None:
         body = json.dumps(document).encode()
-        if fault and fault.do == "slow":
-            time.sleep(fault.seconds)
+        self.faults.hold(fault)
         if fault and fault.do in ("lose", "torn"):
             self.close_connection = True
         if fault and fault.do == "lose":
