@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.execution_time.comms import GetTICount, TICount
 from airflow.sdk.execution_time.xcom import XCom
 
-from tidegate.airflow.request import written
-
 if TYPE_CHECKING:
     from tidegate.ledger import Output
 
@@ -88,6 +86,8 @@ class Resolver:
 
     async def known(self) -> dict[str, Output]:
         """Return the outputs, by URL, of the tasks whose values were looked up: what the ledger knows them by."""
+        from tidegate.airflow.request import written  # noqa: PLC0415 - brings the ledger, which a DAG file need not
+
         found: dict[str, Output] = {}
         for task_id in sorted(self._read):
             value = await self._lookup(task_id, RETURN_VALUE)
