@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down ui test docs freeze format clean
+.PHONY: help up down ui test bench soak docs freeze format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,12 @@ down: $(INSTALLED) ## remove all that `make up` made, except the cache
 test: $(INSTALLED) ## every rung of tests, or some [RUNGS="static jobs"]
 	@$(BIN)/python tests/run.py $(RUNGS)
 
+bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="step_overhead --rounds 3"]
+	@$(BIN)/python -m tests.bench.run $(NAMES)
+
+soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
+	@$(BIN)/python -m pytest tests/soak/kills.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
+
 format: $(INSTALLED) ## lay out and sort the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
 
@@ -36,8 +42,8 @@ FREEZE = UV_CUSTOM_COMPILE_COMMAND='make freeze' $(BIN)/uv pip compile --quiet -
 
 freeze: $(INSTALLED) ## pin every requirement anew, with hashes [UPGRADE=--upgrade]
 	@$(FREEZE) pyproject.toml --group dev --universal --python-version 3.11 --output-file tests/requirements.txt
-	@for file in images/*/requirements.txt; do \
-		group=$$(basename $$(dirname $$file)) && echo "images/$$group" && \
+	@for file in images/*/requirements.txt images/standins/*/requirements.txt; do \
+		group=$$(basename $$(dirname $$file)) && echo "$$group" && \
 		$(FREEZE) --group $$group --constraint tests/requirements.txt --python-version 3.13 --output-file $$file || exit 1; \
 	done
 

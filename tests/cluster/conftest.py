@@ -31,6 +31,10 @@ SHARED_CSV = ROOT.parent / "shared" / "data" / "petrol_consumption.csv"
 """The table of the tutorial, where it lies beside the checkout; otherwise the sample is used."""
 
 
+OURS = ("tidegate", "kind", "docker", "containerd", "runc", "kube", "helm")
+"""What is in the names of files that `up`, or a program it starts, would leave in a shared folder."""
+
+
 def is_running() -> bool:
     """Whether our kind cluster answers."""
     try:
@@ -41,9 +45,13 @@ def is_running() -> bool:
 
 
 def traces() -> set[str]:
-    """What is on this machine of ours: processes, links, and files where `up` could leave some outside the cache."""
-    folders = [Path.home(), Path.home() / ".kube", Path.home() / ".docker", Path("/run"), Path("/tmp"), ROOT]  # noqa: S108
+    """What is on this machine of ours: processes, links, and files where `up` could leave some outside the cache.
+
+    Of `/tmp`, which is everybody's, only what is named like ours; `up` gets a folder of its own for what is temporary.
+    """
+    folders = [Path.home(), Path.home() / ".kube", Path.home() / ".docker", Path("/run"), ROOT]
     files = {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    files |= {str(path) for path in Path("/tmp").iterdir() if any(name in path.name for name in OURS)}  # noqa: S108
     links = {f"link {path.name}" for path in Path("/sys/class/net").iterdir()}
     ours = [str(cache.root()).encode(), b"kind-tidegate", b"tidegate-control-plane"]
     processes = {f"process {name}" for name, line in commands_running() if any(word in line for word in ours)}
@@ -83,6 +91,8 @@ class Installed:
     """What an earlier call said until it was killed; empty where the cluster was there already."""
     before: frozenset[str]
     """What was on the machine before, as `traces` tells it."""
+    scratch: Path
+    """What `up` and every other program of these tests took for the folder of temporary files."""
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +102,8 @@ def installed(
     """`tidegate up --csv`, green; where there is no cluster yet, after a first call was killed while it made one."""
     folder = tmp_path_factory.mktemp("up")
     ours, before = not is_running(), frozenset(traces())
+    scratch = tmp_path_factory.mktemp("scratch")
+    os.environ["TMPDIR"] = str(scratch)
     csv = SHARED_CSV if SHARED_CSV.is_file() else folder / "petrol_sample.csv"
     if not csv.is_file():
         csv.write_bytes(petrol_csv())
@@ -101,7 +113,7 @@ def installed(
     done = tidegate(*up)
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     record_testsuite_property("airflow", state.airflow_by())
-    return Installed(ours, csv, done.stdout + done.stderr, up, killed, before)
+    return Installed(ours, csv, done.stdout + done.stderr, up, killed, before, scratch)
 
 
 @pytest.fixture(scope="session")

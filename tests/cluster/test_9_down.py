@@ -23,6 +23,7 @@ def test_nothing_is_left_but_the_cache(may_take_down: None, installed: Installed
     assert done.returncode == 0, done.stderr
     left = traces() - installed.before if installed.ours else {one for one in traces() if is_ours(one)}
     assert left == set()
+    assert list(installed.scratch.iterdir()) == []
 
 
 def test_down_again_is_no_fault(may_take_down: None, installed: Installed) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from tests.helm.renders import RENDERS, find, render, title
 from tests.helm.restricted import pods
+from tidegate.cluster.project import ROOT
 
-DAGS = ("hello", "ml-testing-dag", "ml-training-dag", "petrol")
+DAGS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dags").glob("*.py"))
+STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith("_"))
 AIRFLOW_RULES = {
     ("pods", ("create", "delete", "get", "list", "patch", "watch"), ()),
     ("pods/log", ("get",), ()),
@@ -33,6 +35,7 @@ def test_the_role_goes_to_those_who_start_and_watch_pods(name: str) -> None:
     bindings = [d for d in render(name) if d["kind"] in {"RoleBinding", "ClusterRoleBinding"}]
     assert [d["metadata"]["namespace"] for d in bindings] == ["tidegate-steps"]
     wanted = {"airflow-standalone"} if name.startswith("standalone") else {"airflow-scheduler", "airflow-triggerer"}
+    wanted = {*wanted, "tidegate-reconcile"}
     assert {s["name"] for s in bindings[0]["subjects"]} == wanted
     accounts = {d["metadata"]["name"] for d in render(name) if d["kind"] == "ServiceAccount"}
     assert wanted <= accounts
@@ -84,7 +87,7 @@ def test_steps_are_closed_but_for_their_own_rule(name: str) -> None:
     documents = render(name)
     deny = find(documents, "NetworkPolicy", "steps-deny-all")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for step in ("hello", "run_command", "train_model", "upload_model"):
+    for step in STEPS:
         policy = find(documents, "NetworkPolicy", f"step-{step.replace('_', '-')}")
         assert policy["spec"]["podSelector"] == {"matchLabels": {"tidegate.dev/step": step}}
         assert policy["spec"]["policyTypes"] == ["Egress"]

@@ -55,7 +55,9 @@ def test_no_environment_variable_holds_a_password(name: str) -> None:
         for _, pod in pods(document):
             for container in containers(pod):
                 for variable in container.get("env") or []:
-                    if re.search(r"PASS|SECRET|TOKEN|FERNET|SQL_ALCHEMY_CONN|DATABASE_URL", variable["name"]):
+                    if re.search(
+                        r"PASS|SECRET|TOKEN|FERNET|SQL_ALCHEMY_CONN|DATABASE_URL|AIRFLOW_CONN_", variable["name"]
+                    ):
                         assert "valueFrom" in variable, f"{title(document)} {container['name']} {variable['name']}"
 
 

@@ -10,7 +10,11 @@ import pytest
 import yaml
 
 from tests.helm.renders import RENDERS, find, render, staged, template
+from tidegate.airflow.admission import limits
+from tidegate.airflow.order import memory_cap
 from tidegate.airflow.spec import step_spec
+from tidegate.cluster.project import ROOT
+from tidegate.ledger.admission import Limits
 
 KEYS = {
     "active_deadline_seconds",
@@ -18,6 +22,8 @@ KEYS = {
     "image",
     "image_pull_policy",
     "image_pull_secrets",
+    "labels",
+    "memory_cap",
     "ledger",
     "node_selector",
     "resources",
@@ -25,6 +31,7 @@ KEYS = {
     "secret_keys",
     "tolerations",
 }
+STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith("_"))
 AWS_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
 
 
@@ -36,8 +43,8 @@ def steps(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RENDERS)
 def test_every_step_is_described_in_full(name: str) -> None:
     found = steps(name)
-    assert set(found.pop("_platform")) == {"store_root"}
-    assert set(found) == {"hello", "run_command", "train_model", "upload_model"}
+    assert set(found.pop("_platform")) == {"store_root", "limits", "stores"}
+    assert sorted(found) == STEPS
     assert {key: set(step) for key, step in found.items()} == dict.fromkeys(found, KEYS)
     assert all(step["resources"]["limits"]["memory"] for step in found.values())
 
@@ -49,12 +56,12 @@ def test_the_development_store_gives_each_step_an_account_of_its_own(name: str) 
     for key, step in steps(name).items():
         if key != "_platform":
             secret = _secret(documents, step["secret"])
-            assert step["secret_keys"] == AWS_KEYS
-            assert sorted(secret) == AWS_KEYS
+            assert sorted(step["secret_keys"]) == sorted(secret)
+            assert set(AWS_KEYS) <= set(secret)
             account = accounts[secret["AWS_ACCESS_KEY_ID"]]
             assert (account["secret"], account["role"]) == (secret["AWS_SECRET_ACCESS_KEY"], "user")
             assert step["env"]["AWS_ENDPOINT_URL_S3"] == "http://versitygw.tidegate.svc:7070"
-    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 4 + 1
+    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == len(STEPS) + 1
 
 
 def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
@@ -64,9 +71,15 @@ def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["official-production", "standalone-production"])
 def test_a_real_cloud_needs_no_key(name: str) -> None:
     found = steps(name)
-    assert found.pop("_platform") == {"store_root": "s3://example-tidegate"}
-    assert all(step["secret_keys"] == [] for step in found.values())
-    assert all(step["env"] == {"AWS_REGION": "eu-central-1"} for step in found.values())
+    assert found.pop("_platform") == {
+        "store_root": "s3://example-tidegate",
+        "stores": {"lake": "abfss://weather@example.dfs.core.windows.net"},
+        "limits": {"cluster": 100},
+    }
+    keys = {name: step["secret_keys"] for name, step in found.items() if step["secret_keys"]}
+    assert keys == {"fetch_weather": ["OPENWEATHERMAP_KEY"]}, "none of a store: the pipelines have identities"
+    assert all(step["env"]["AWS_REGION"] == "eu-central-1" for step in found.values())
+    assert [name for name, step in found.items() if any("ENDPOINT" in variable for variable in step["env"])] == []
 
 
 def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -97,7 +110,23 @@ def test_a_bucket_with_a_prefix_is_taken_apart() -> None:
     environment = {v["name"]: v.get("value") for v in job["spec"]["template"]["spec"]["containers"][0]["env"]}
     assert (environment["BUCKET"], environment["PREFIX"]) == ("lake", "teams/a/")
     platform = json.loads(find(documents, "ConfigMap", "tidegate-steps")["data"]["_platform"])
-    assert platform == {"store_root": "s3://lake/teams/a"}
+    assert platform["store_root"] == "s3://lake/teams/a"
+
+
+def test_what_the_chart_limits_is_what_airflow_reads() -> None:
+    values = {"limits": {"cluster": 10, "pipelines": {"petrol": 2, "hello": 1}}}
+    assert limits(find(rendered(values), "ConfigMap", "tidegate-steps")["data"]) == Limits(
+        cluster=10, pipelines={"petrol": 2, "hello": 1}
+    )
+    assert limits(find(rendered({}), "ConfigMap", "tidegate-steps")["data"]) == Limits()
+
+
+def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
+    values = {"stepDefaults": {"memoryCap": "1Gi"}, "steps": {"hello": {"memoryCap": "512Mi"}}}
+    data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
+    assert [memory_cap(data, step) for step in ("hello", "train_model")] == ["512Mi", "1Gi"]
+    data = find(rendered({}), "ConfigMap", "tidegate-steps")["data"]
+    assert memory_cap(data, "hello") == ""
 
 
 def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:

@@ -72,6 +72,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a setting that is not Airflow's": ({"global": {"airflowSettings": {"PASSWORD": "x"}}}, "PASSWORD"),
     "a number where Kubernetes wants text": ({"stepDefaults": {"env": {"A": 1}}}, "/stepDefaults/env/A"),
     "a store nobody speaks": ({"store": {"root": "gs://b"}}, "/store/root"),
+    "a cap that is no memory": ({"stepDefaults": {"memoryCap": "much"}}, "memoryCap"),
+    "a pipeline that may run nothing": ({"limits": {"pipelines": {"petrol": 0}}}, "/limits/pipelines/petrol"),
     "a deadline of nothing": ({"stepDefaults": {"activeDeadlineSeconds": 0}}, "activeDeadlineSeconds"),
 }
 
@@ -96,7 +98,11 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "namespace": ({"stepsNamespace": {"name": "tidegate"}}, "stepsNamespace.name is tidegate"),
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),
     "long period": ({"airflow": {"dags": {"gitSync": {"period": "61s"}}}}, "airflow.dags.gitSync.period"),
-    "no memory limit": ({"stepDefaults": {"resources": {"limits": None}}}, "steps.hello.resources.limits.memory"),
+    "limit of nobody": ({"limits": {"pipelines": {"petrole": 1}}}, "limits.pipelines.petrole"),
+    "no memory limit": (
+        {"stepDefaults": {"resources": {"limits": None}}},
+        "steps.call_service.resources.limits.memory",
+    ),
 }
 OFFICIAL_RULES: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"standalone": {"enabled": True}}, "set exactly one of airflow.enabled"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from datetime import datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -36,6 +38,48 @@ def test_hello_greets_the_world_in_every_store(place: Place, tmp_path: Path) -> 
     done = run_step("hello", environment(tmp_path, output=place.root) | dict(place.server.environment))
     assert done.code == 0, done.error
     assert place.store.get(place.root / "greeting.txt") == b"Hello, world!\n"
+
+
+def test_again_the_greeting_that_is_there_is_left_as_it_is(place: Place, tmp_path: Path) -> None:
+    environ = environment(tmp_path, output=place.root) | dict(place.server.environment)
+    versions = []
+    for _ in range(2):
+        done = run_step("hello", environ)
+        assert done.code == 0, done.error
+        assert done.result is not None
+        versions.append((done.result["outputs"], place.store.stat(place.root / "greeting.txt")))
+    assert versions[0] == versions[1]
+
+
+def test_lines_are_numbered_and_spread_over_the_seconds(tmp_path: Path) -> None:
+    start = time.monotonic()
+    done = run_step("hello", environment(tmp_path, params={"lines": 4, "seconds": 1.2}))
+    assert done.code == 0, done.error
+    assert time.monotonic() - start >= 1.2
+    said = [line.split() for line in done.out.splitlines() if " line " in line]
+    assert [words[-4:] for words in said] == [["line", str(number), "of", "4"] for number in (1, 2, 3, 4)]
+    times = [datetime.fromisoformat(" ".join(words[:2]).replace(",", ".")) for words in said]
+    assert (times[-1] - times[0]).total_seconds() == pytest.approx(0.9, abs=0.25)
+
+
+def test_stopped_while_it_waits_it_has_published_nothing(tmp_path: Path) -> None:
+    environ = environment(tmp_path, params={"lines": 1, "seconds": 60})
+    command = [sys.executable, "-m", "jobs", "hello"]
+    with subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert b"line 1 of 1" in process.stdout.readline()
+        process.terminate()
+        assert process.wait(30) != 0
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "settings", [{"lines": -1}, {"lines": 100_001}, {"seconds": -0.1}, {"seconds": "long"}], ids=str
+)
+def test_work_that_cannot_be_done_is_refused(tmp_path: Path, settings: dict[str, object]) -> None:
+    done = run_step("hello", environment(tmp_path, params=settings))
+    assert done.code == 2
+    assert f"$TIDEGATE_PARAMS.{next(iter(settings))} is " in done.last_line
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, 7])

@@ -159,7 +159,7 @@ class Launch:
                 continue
             except KubeError as fault:
                 return _refused(fault, self._order.run)
-            self._say(f"created pod {name} ({made['spec']['containers'][0]['image']})")
+            self._say(f"created pod {name}; its log: kubectl -n {made['metadata']['namespace']} logs {name}")
             return made
 
     async def _newest(self, found: Pod) -> Pod:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, MetaData, String, Table, Uuid, create_engine, make_url, select
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from tidegate.airflow.attempts import TI_ID, unfinished
 from tidegate.airflow.identity import PREFIX
@@ -171,6 +172,8 @@ async def _main(options: argparse.Namespace) -> None:
             pods, lambda ids: read_states(engine, ids), dry_run=options.dry_run, kept=options.keep, kept_for=kept_for
         ):
             print(f"{'would delete' if options.dry_run else 'deleted'} {removal.name}: {removal.why}")  # noqa: T201
+    except (OperationalError, ProgrammingError) as fault:
+        raise SystemExit(f"Airflow's database cannot be used (yet): {type(fault.orig).__name__}") from None
     finally:
         engine.dispose()
         await pods.close()

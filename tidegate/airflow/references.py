@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk.execution_time.comms import GetTICount, TICount
 from airflow.sdk.execution_time.xcom import XCom
 
+from tidegate.airflow.request import written
+from tidegate.airflow.supervisor import asked
+
 if TYPE_CHECKING:
     from tidegate.ledger import Output
 
@@ -86,8 +89,6 @@ class Resolver:
 
     async def known(self) -> dict[str, Output]:
         """Return the outputs, by URL, of the tasks whose values were looked up: what the ledger knows them by."""
-        from tidegate.airflow.request import written  # noqa: PLC0415 - brings the ledger, which a DAG file need not
-
         found: dict[str, Output] = {}
         for task_id in sorted(self._read):
             value = await self._lookup(task_id, RETURN_VALUE)
@@ -136,15 +137,14 @@ class Resolver:
         return [value for value in values if value is not None]
 
     async def _one(self, task_id: str, key: str, map_index: int) -> Any:  # noqa: ANN401 - any JSON
-        return await XCom.aget_one(
-            key=key, dag_id=self._dag_id, task_id=task_id, run_id=self._run_id, map_index=map_index
-        )
+        where = {"dag_id": self._dag_id, "task_id": task_id, "run_id": self._run_id, "map_index": map_index}
+        return await asked(lambda: XCom.aget_one(key=key, **where))
 
     async def _count(self, task_id: str) -> int:
         from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - bound when the triggerer has started
 
         request = GetTICount(dag_id=self._dag_id, task_ids=[task_id], run_ids=[self._run_id])
-        answer = await task_runner.SUPERVISOR_COMMS.asend(request)
+        answer = await asked(lambda: task_runner.SUPERVISOR_COMMS.asend(request))
         return answer.count if isinstance(answer, TICount) else 0
 
 

@@ -61,6 +61,8 @@ class StepSpec:
     """`requests` and `limits`; a memory limit is wanted."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Plain variables, never a secret."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod, besides ours."""
     secret: str = ""
     """The Secret of this step."""
     secret_keys: tuple[str, ...] = ()
@@ -97,10 +99,16 @@ class Platform:
 
     store_root: str
     """URL that relative paths are under, such as `s3://tidegate`."""
+    stores: Mapping[str, str] = field(default_factory=dict)
+    """Other such URLs, by names of ours."""
 
     def url(self, path: str) -> str:
-        """`path` itself where it is a URL, else the URL of `path` under the store's root."""
-        return path if "://" in path else f"{self.store_root.rstrip('/')}/{path.lstrip('/')}"
+        """`path` where it is a URL, that of `rest` in the named store for `name://rest`, else that under the root."""
+        name, colon, rest = path.partition("://")
+        if colon and name not in self.stores:
+            return path
+        root, below = (self.stores[name], rest) if colon else (self.store_root, path)
+        return f"{root.rstrip('/')}/{below.lstrip('/')}"
 
 
 def steps_namespace() -> str:
@@ -137,7 +145,7 @@ def platform(data: Mapping[str, str] | None) -> Platform:
     entry = _object(PLATFORM_KEY, data) if PLATFORM_KEY in (data or {}) else {}
     if not entry.get("store_root"):
         raise SpecError("set store.root in the chart's values, such as s3://bucket")
-    return Platform(store_root=entry["store_root"])
+    return Platform(store_root=entry["store_root"], stores=entry.get("stores") or {})
 
 
 def _object(key: str, data: Mapping[str, str] | None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
-from tidegate.cluster import chart, kind
+from tidegate.cluster import cache, chart, kind
 from tidegate.cluster import doctor as doctor_module
 from tidegate.cluster import images as images_module
 from tidegate.cluster.errors import ClusterError
@@ -67,6 +67,7 @@ ContextOption = Annotated[
 @app.callback()
 def main() -> None:
     """Pipelines on Kubernetes: Airflow decides when, every step is its own image."""
+    cache.keep_temporary_files()
 
 
 @app.command()

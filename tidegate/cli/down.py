@@ -6,6 +6,8 @@ in that context. Again: what is gone already is no fault.
 
 from __future__ import annotations
 
+import shutil
+
 from tidegate.cli import release, state
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cluster import cache, kind
@@ -22,5 +24,6 @@ def down(*, context: str | None = None) -> None:
     if target in (None, state.KIND_CONTEXT):
         with progress.phase("Remove the cluster and what was started for it"):
             kind.down()
+        shutil.rmtree(cache.folder("tmp"), ignore_errors=True)
     if target == last:
         (cache.root() / "run" / "up.json").unlink(missing_ok=True)

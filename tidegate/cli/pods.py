@@ -27,11 +27,18 @@ LOG_LINES = 15
 
 def unready(pods: list[dict[str, Any]]) -> dict[str, str]:
     """Pod name -> why it is not ready. A pod that has succeeded, or is being deleted, wants nothing any more."""
-    over = [
-        pod for pod in pods if pod["status"].get("phase") == "Succeeded" or pod["metadata"].get("deletionTimestamp")
-    ]
-    waiting = [pod for pod in pods if pod not in over and not _ready(pod)]
+    waiting = [pod for pod in pods if not (_over(pod) or _comes_and_goes(pod) or _ready(pod))]
     return {pod["metadata"]["name"]: _reason(pod) for pod in waiting}
+
+
+def _over(pod: dict[str, Any]) -> bool:
+    return bool(pod["status"].get("phase") == "Succeeded" or pod["metadata"].get("deletionTimestamp"))
+
+
+def _comes_and_goes(pod: dict[str, Any]) -> bool:
+    """Whether it is of the CronJob that tidies up: nothing waits for that."""
+    labels: dict[str, str] = pod["metadata"].get("labels", {})
+    return labels.get("app.kubernetes.io/component") == "reconcile"
 
 
 def _ready(pod: dict[str, Any]) -> bool:

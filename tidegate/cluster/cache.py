@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,11 @@ def folder(*names: str) -> Path:
     path = root().joinpath(*names)
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def keep_temporary_files() -> None:
+    """Have this process, and all that it starts, put temporary files here: one that is killed leaves none elsewhere."""
+    tempfile.tempdir = os.environ["TMPDIR"] = str(folder("tmp"))
 
 
 def fingerprint(*parts: str | bytes | Path) -> str:

@@ -9,14 +9,13 @@ Again: an image whose tag the engine has is not built, one that a node has is no
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tidegate.cluster import commands, engine, programs
+from tidegate.cluster import cache, commands, engine, programs
 from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import ROOT
 from tidegate.progress import progress
@@ -161,10 +160,13 @@ def load(refs: Iterable[str], *, cluster: str) -> list[str]:
     held = [_in_node(node) for node in nodes]
     lacking = [ref for ref in dict.fromkeys(refs) if any(_in_containerd(ref) not in node for node in held)]
     if lacking:
-        with progress.phase(f"Load {len(lacking)} image(s) into {cluster}"), tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder, "images.tar")
-            commands.run([engine.docker(), "save", f"--output={archive}", *lacking], log="save-images")
-            load: list[str | Path] = [kind, "load", "image-archive", archive, f"--name={cluster}"]
+        with (
+            progress.phase(f"Load {len(lacking)} image(s) into {cluster}"),
+            cache.lock("load"),
+            cache.scratch("load") as at,
+        ):
+            commands.run([engine.docker(), "save", f"--output={at / 'images.tar'}", *lacking], log="save-images")
+            load: list[str | Path] = [kind, "load", "image-archive", at / "images.tar", f"--name={cluster}"]
             commands.run(load, log="load-images", env=environment)
     return lacking
 

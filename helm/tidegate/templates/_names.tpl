@@ -86,5 +86,8 @@ release: {{ .Release.Name }}
 - {name: GITSYNC_ROOT, value: /git}
 - {name: GITSYNC_LINK, value: repo}
 - {name: GITSYNC_ADD_USER, value: "true"}
+{{- with .env }}
+{{ toYaml . }}
+{{- end }}
 {{- end }}
 {{- end }}
