@@ -72,13 +72,19 @@ def _install(kubectl: Kubectl, chart: Path, text: str) -> bool:
 def _helm_upgrade(kubectl: Kubectl, chart: Path, file: Path, mark: str) -> None:
     arguments = ["--install", "--create-namespace", "--wait", "--timeout", TIMEOUT, "--history-max", str(HISTORY)]
     what = [NAME, str(chart), "--values", str(file), "--description", mark]
-    command: list[str | Path] = [program("helm"), "upgrade", *arguments, *where(kubectl), *what]
+    command: list[str | Path] = [program("helm"), "upgrade", *arguments, *_over_edits(), *where(kubectl), *what]
     try:
         with pods.watched(kubectl):
             commands.run(command, log="helm-upgrade")
     except CommandFailed as error:
         msg = f"{error}\n{pods.explained(kubectl)}"
         raise Fault(msg) from error
+
+
+def _over_edits() -> list[str]:
+    """What makes helm take back what somebody changed by `kubectl edit`: helm 4 refuses, helm 3 does so unasked."""
+    flag = "--force-conflicts"
+    return [flag] if flag in commands.output([program("helm"), "upgrade", "--help"]) else []
 
 
 def where(kubectl: Kubectl) -> list[str]:
