@@ -53,3 +53,9 @@ def test_a_pod_that_is_being_deleted_holds_nothing_back() -> None:
     leaving = pod(container("main", running={}))
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
     assert unready([leaving]) == {}
+
+
+def test_nothing_waits_for_the_job_that_tidies_up() -> None:
+    tidying = pod(container("reconcile", waiting={"reason": "ContainerCreating"}))
+    tidying["metadata"]["labels"] = {"app.kubernetes.io/component": "reconcile"}
+    assert unready([tidying]) == {}

@@ -17,6 +17,8 @@ REFS = {
     "hello": "tidegate/hello:000000000003",
     "train_model": "tidegate/train_model:000000000004",
     "git_server": "tidegate/git_server:000000000005",
+    "datalake": "tidegate/datalake:000000000006",
+    "weather_api": "tidegate/weather_api:000000000007",
 }
 
 
@@ -52,7 +54,11 @@ def test_the_revision_that_was_given_is_left_as_it_was() -> None:
 def test_values_name_the_image_of_every_step_and_of_nothing_else() -> None:
     values = release.values(REFS)
     assert values["steps"] == {"hello": {"image": REFS["hello"]}, "train_model": {"image": REFS["train_model"]}}
-    assert values["devcloud"]["gitServer"]["image"] == REFS["git_server"]
+    assert values["devcloud"] == {
+        "gitServer": {"image": REFS["git_server"]},
+        "datalake": {"image": REFS["datalake"]},
+        "weatherApi": {"image": REFS["weather_api"]},
+    }
 
 
 def test_a_port_in_the_registry_is_no_tag() -> None:

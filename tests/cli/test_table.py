@@ -54,3 +54,19 @@ def test_a_run_without_results_is_shown_as_such() -> None:
     assert table.metrics([failed]) == []
     assert table.wrote([failed]) == []
     assert "failed" in text(table.ran([failed]))
+
+
+def test_the_weather_has_its_file_and_a_line_for_each_city() -> None:
+    url = "abfss://tidegate@lake/raw/weather_data/2026/01/31/13/00/weather_data.json"
+    figures = {"Redmond [K]": 281.15, "Seattle [K]": 282.4}
+    result = {"outputs": [{"name": "weather", "url": url}], "metrics": figures}
+    tasks = [TRAINED, Ran(Run("weather", "up__1"), "fetch_weather", "success", 1, 7.0, result)]
+    assert table.weather(tasks) == [url, "Redmond [K] 281.1", "Seattle [K] 282.4"]
+    assert table.metrics(tasks) == ["mae 31.25, rows 48"]
+    said = table.where_to_look(tasks, logs=[], user="admin")
+    assert [line for line in said if line.startswith("weather")] == [
+        f"weather   {url}",
+        "weather   Redmond [K] 281.1",
+        "weather   Seattle [K] 282.4",
+    ]
+    assert table.weather([TRAINED, UPLOADED]) == []

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster import petrol
+from tidegate.cli import step_pods
+from tidegate.cli.kubectl import STEPS_NAMESPACE
 from tidegate.cli.objects import BUCKET, PETROL_KEY
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from tests.cluster.conftest import Installed
     from tidegate.cli.airflow_api import Airflow
+    from tidegate.cli.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,30 @@ def test_it_was_trained_on_the_csv_that_was_given(store: petrol.S3, run: dict[st
     assert data["sha256"] == hashlib.sha256(installed.csv.read_bytes()).hexdigest()
     assert data["etag"].strip('"') == store.head_object(Bucket=BUCKET, Key=PETROL_KEY)["ETag"].strip('"')
     assert data["rows"] == len(installed.csv.read_text().strip().splitlines()) - 1
+
+
+@pytest.fixture(scope="module")
+def later(api: Airflow, run: dict[str, Any]) -> dict[str, Any]:
+    """A run that began when `up` was long done, so that Airflow knows the pipelines of this checkout."""
+    return petrol.finished(api, api.trigger("petrol"))
+
+
+def test_no_worker_took_part(api: Airflow, later: dict[str, Any]) -> None:
+    assert {task["task_id"]: task["hostname"] for task in api.tasks("petrol", later["dag_run_id"])} == {
+        "train_model": "",
+        "upload_model": "",
+    }
+
+
+@pytest.mark.parametrize("task", ["train_model", "upload_model"])
+def test_what_a_step_printed_is_in_its_log_after_its_end(
+    api: Airflow, kubectl: Kubectl, later: dict[str, Any], task: str
+) -> None:
+    (pod,) = step_pods.of_steps(kubectl, dag="petrol", run=later["dag_run_id"], task=task)
+    printed = kubectl.text("logs", "--namespace", STEPS_NAMESPACE, pod["metadata"]["name"]).splitlines()
+    shown = "\n".join(api.log("petrol", later["dag_run_id"], task))
+    assert printed
+    assert [line for line in printed if line and shown.count(line) != 1] == []
 
 
 def trained_here(csv: Path, folder: Path, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -72,11 +72,15 @@ def test_the_training_pod_is_deleted(api: Airflow, kubectl: Kubectl, store: petr
     assert_no_pod_left_over(kubectl, run_id)
 
 
-def test_the_scheduler_is_restarted(api: Airflow, kubectl: Kubectl, store: petrol.S3) -> None:
+def test_all_of_airflow_and_its_database_are_killed_at_once(api: Airflow, kubectl: Kubectl, store: petrol.S3) -> None:
+    """SIGKILL to scheduler, triggerer, API server, DAG processor and PostgreSQL: the training goes on and is read."""
     run_id, hour = started(api, 2022)
     first = running(kubectl, run_id)
-    scheduler = kubectl.items("pods", "--selector", "component in (scheduler, standalone)")[0]["metadata"]["name"]
-    kubectl.text("delete", "pod", scheduler, "--namespace", NAMESPACE, timeout=120)
+    parts = "component in (scheduler, triggerer, api-server, dag-processor, standalone)"
+    for selector in (parts, "app.kubernetes.io/component=postgresql"):
+        assert kubectl.items("pods", "--selector", selector)
+        kill = ("delete", "pods", "--selector", selector, "--grace-period=0", "--force", "--wait=false")
+        kubectl.text(*kill, "--namespace", NAMESPACE)
     assert_published(api, store, run_id, hour)
     assert [pod["metadata"]["name"] for pod in training_pods(kubectl, run_id)] == [first]
     assert_no_pod_left_over(kubectl, run_id)

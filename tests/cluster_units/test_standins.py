@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -32,6 +33,18 @@ def test_chart_names_the_images_that_are_stood_in_for() -> None:
     named = {
         values["database"]["image"],
         values["devcloud"]["versitygw"]["image"],
+        values["devcloud"]["datalake"]["azurite"],
         f"{sync['repository']}:{sync['tag']}",
     }
     assert named == set(standins.IN_CLUSTER)
+
+
+@pytest.mark.parametrize("item", [item for item in standins.ALL if item.npm], ids=lambda item: item.folder)
+def test_npm_packages_are_pinned_by_hash_at_the_version_of_the_image(item: standins.StandIn) -> None:
+    lock = json.loads((STANDINS / item.folder / "package-lock.json").read_text())["packages"]
+    wanted = json.loads((STANDINS / item.folder / "package.json").read_text())["dependencies"]
+    assert wanted == {item.folder: item.ref.rpartition(":")[2]}
+    packages = {name: one for name, one in lock.items() if name}
+    assert len(packages) > 100
+    assert [name for name, one in packages.items() if not one["integrity"].startswith("sha512-")] == []
+    assert [name for name, one in packages.items() if "resolved" in one or one.get("hasInstallScript")] == []

@@ -92,13 +92,14 @@ def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
 
 
 def test_no_step_of_ours_needs_a_worker(dags: dict[str, DAG]) -> None:
-    taken = {(dag.dag_id, task.task_id): (task.path, task.path_reason) for dag in dags.values() for task in dag.tasks}
-    assert {key: why for key, (path, why) in taken.items() if path is not Path.WORKERLESS} == {}
+    steps = [task for dag in dags.values() for task in dag.tasks if isinstance(task, StepOperator)]
+    assert {task.dag_id for task in steps} == set(dags)
+    assert [(task, task.path_reason) for task in steps if task.path is not Path.WORKERLESS] == []
 
 
 def test_a_dag_file_imports_neither_trigger_nor_ledger_nor_store() -> None:
     """They cost every parse; the triggerer imports them once."""
-    code = "import sys, tidegate.airflow, tidegate.airflow.notify; print(*sys.modules)"
+    code = "import sys, tidegate.airflow.notify; from tidegate.airflow import step; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
     assert "tidegate.airflow.step_operator" in loaded
@@ -117,3 +118,14 @@ def test_two_processes_read_the_same_pipelines(database: None) -> None:
     assert first == second
     assert '"petrol"' in first
     assert "object at 0x" not in first
+
+
+def test_weather_is_what_was_asked_for(dags: dict[str, DAG]) -> None:
+    for name, first in (("weather", "fetch_weather"), ("weather_by_service", "call_service")):
+        dag = dags[name]
+        assert dag.timetable.expression == "*/10 * * * *"
+        assert {(task.retries, task.retry_delay) for task in dag.tasks} == {(1, timedelta(minutes=2))}
+        assert dag.task_dict[first].downstream_task_ids == {"check_weather"}
+        assert dag.task_dict[first].output_url == "lake://raw/weather_data"
+    assert dags["weather"].is_paused_upon_creation is None
+    assert dags["weather_by_service"].is_paused_upon_creation is True, "the service it calls is off by default"

@@ -94,3 +94,10 @@ def test_the_same_call_builds_the_same_pod() -> None:
 def test_what_json_cannot_hold_is_refused() -> None:
     with pytest.raises(ValueError, match="JSON"):
         build(params={"test_size": float("nan")})
+
+
+def test_labels_of_the_values_stand_beside_ours_and_never_in_their_place() -> None:
+    own = {"azure.workload.identity/use": "true", "tidegate.dev/step": "another"}
+    labels = build(labels=own)["metadata"]["labels"]
+    assert labels["azure.workload.identity/use"] == "true"
+    assert labels["tidegate.dev/step"] == "train_model"

@@ -51,3 +51,11 @@ def test_paths_are_under_the_store_and_urls_are_left_alone() -> None:
     assert shared.url("data/x.csv") == "s3://bucket/prefix/data/x.csv"
     assert shared.url("/data/x.csv") == "s3://bucket/prefix/data/x.csv"
     assert shared.url("abfss://fs@account/x") == "abfss://fs@account/x"
+
+
+def test_a_named_store_is_asked_by_its_name() -> None:
+    shared = platform({"_platform": '{"store_root": "s3://b/x/", "stores": {"lake": "abfss://f@a/team/"}}'})
+    assert shared.url("lake://raw/file") == "abfss://f@a/team/raw/file"
+    assert shared.url("lake://") == "abfss://f@a/team/"
+    assert shared.url("models") == "s3://b/x/models"
+    assert shared.url("abfss://f@a/x") == "abfss://f@a/x"

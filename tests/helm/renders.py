@@ -54,6 +54,10 @@ ELSEWHERE: Values = {
         "triggerer": {"env": [LEDGER]},
     },
 }
+BY_SERVICE: Values = {
+    "weather": {"service": {"enabled": True}},
+    "services": {"oracle": {"url": "https://oracle.example/ask", "auth": "api_key", "keyIn": "query", "keyName": "k"}},
+}
 ALONE = example("standalone")
 
 OFFICIAL: dict[str, Values] = {
@@ -69,6 +73,7 @@ STANDALONE: dict[str, Values] = {
     "standalone-without-policies": OPEN,
     "standalone-mirrored": MIRRORED,
     "standalone-elsewhere": ELSEWHERE,
+    "standalone-by-service": BY_SERVICE,
     "standalone-production": merged(example("production"), ALONE),
     "standalone-git-dag-bundle": example("git_dag_bundle"),
 }

@@ -8,8 +8,10 @@ import pytest
 
 from tests.helm.renders import RENDERS, find, render, title
 from tests.helm.restricted import pods
+from tidegate.cluster.project import ROOT
 
-DAGS = ("hello", "ml-testing-dag", "ml-training-dag", "petrol")
+DAGS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dags").glob("*.py"))
+STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith("_"))
 AIRFLOW_RULES = {
     ("pods", ("create", "delete", "get", "list", "patch", "watch"), ()),
     ("pods/log", ("get",), ()),
@@ -85,7 +87,7 @@ def test_steps_are_closed_but_for_their_own_rule(name: str) -> None:
     documents = render(name)
     deny = find(documents, "NetworkPolicy", "steps-deny-all")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for step in ("hello", "run_command", "train_model", "upload_model"):
+    for step in STEPS:
         policy = find(documents, "NetworkPolicy", f"step-{step.replace('_', '-')}")
         assert policy["spec"]["podSelector"] == {"matchLabels": {"tidegate.dev/step": step}}
         assert policy["spec"]["policyTypes"] == ["Egress"]

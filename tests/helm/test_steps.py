@@ -12,6 +12,8 @@ import yaml
 from tests.helm.renders import RENDERS, find, render, staged, template
 from tidegate.airflow.admission import limits
 from tidegate.airflow.order import memory_cap
+from tidegate.airflow.spec import step_spec
+from tidegate.cluster.project import ROOT
 from tidegate.ledger.admission import Limits
 
 KEYS = {
@@ -20,13 +22,16 @@ KEYS = {
     "image",
     "image_pull_policy",
     "image_pull_secrets",
+    "labels",
     "memory_cap",
+    "ledger",
     "node_selector",
     "resources",
     "secret",
     "secret_keys",
     "tolerations",
 }
+STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith("_"))
 AWS_KEYS = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
 
 
@@ -38,8 +43,8 @@ def steps(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", RENDERS)
 def test_every_step_is_described_in_full(name: str) -> None:
     found = steps(name)
-    assert set(found.pop("_platform")) == {"store_root", "limits"}
-    assert set(found) == {"hello", "run_command", "train_model", "upload_model"}
+    assert set(found.pop("_platform")) == {"store_root", "limits", "stores"}
+    assert sorted(found) == STEPS
     assert {key: set(step) for key, step in found.items()} == dict.fromkeys(found, KEYS)
     assert all(step["resources"]["limits"]["memory"] for step in found.values())
 
@@ -51,12 +56,12 @@ def test_the_development_store_gives_each_step_an_account_of_its_own(name: str) 
     for key, step in steps(name).items():
         if key != "_platform":
             secret = _secret(documents, step["secret"])
-            assert step["secret_keys"] == AWS_KEYS
-            assert sorted(secret) == AWS_KEYS
+            assert sorted(step["secret_keys"]) == sorted(secret)
+            assert set(AWS_KEYS) <= set(secret)
             account = accounts[secret["AWS_ACCESS_KEY_ID"]]
             assert (account["secret"], account["role"]) == (secret["AWS_SECRET_ACCESS_KEY"], "user")
             assert step["env"]["AWS_ENDPOINT_URL_S3"] == "http://versitygw.tidegate.svc:7070"
-    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == 4 + 1
+    assert len({account["secret"] for account in accounts.values()}) == len(accounts) == len(STEPS) + 1
 
 
 def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
@@ -66,9 +71,15 @@ def _secret(documents: list[dict[str, Any]], name: str) -> dict[str, str]:
 @pytest.mark.parametrize("name", ["official-production", "standalone-production"])
 def test_a_real_cloud_needs_no_key(name: str) -> None:
     found = steps(name)
-    assert found.pop("_platform") == {"store_root": "s3://example-tidegate", "limits": {"cluster": 100}}
-    assert all(step["secret_keys"] == [] for step in found.values())
-    assert all(step["env"] == {"AWS_REGION": "eu-central-1"} for step in found.values())
+    assert found.pop("_platform") == {
+        "store_root": "s3://example-tidegate",
+        "stores": {"lake": "abfss://weather@example.dfs.core.windows.net"},
+        "limits": {"cluster": 100},
+    }
+    keys = {name: step["secret_keys"] for name, step in found.items() if step["secret_keys"]}
+    assert keys == {"fetch_weather": ["OPENWEATHERMAP_KEY"]}, "none of a store: the pipelines have identities"
+    assert all(step["env"]["AWS_REGION"] == "eu-central-1" for step in found.values())
+    assert [name for name, step in found.items() if any("ENDPOINT" in variable for variable in step["env"])] == []
 
 
 def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
@@ -116,3 +127,21 @@ def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
     assert [memory_cap(data, step) for step in ("hello", "train_model")] == ["512Mi", "1Gi"]
     data = find(rendered({}), "ConfigMap", "tidegate-steps")["data"]
     assert memory_cap(data, "hello") == ""
+
+
+def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:
+    values = {"stepDefaults": {"ledger": {"ttlSeconds": 60}}, "steps": {"hello": {"ledger": {"params": ["name"]}}}}
+    data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
+    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False, "reuse": True}
+    assert json.loads(data["hello"])["ledger"] == rules
+    assert json.loads(data["upload_model"])["ledger"] == rules | {"keyed_by_time": "hour", "params": None}
+    for name in ("hello", "upload_model"):
+        assert step_spec(name, data).ledger.ttl_seconds == 60
+
+
+def test_a_step_that_opts_in_lets_airflow_read_its_one_secret() -> None:
+    documents = rendered({"steps": {"hello": {"ledger": {"secretVersions": True}}}})
+    rules = find(documents, "Role", "tidegate-airflow")["rules"]
+    assert [rule for rule in rules if "secrets" in rule["resources"]] == [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["step-hello"], "verbs": ["get"]}
+    ]

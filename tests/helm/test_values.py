@@ -99,7 +99,10 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),
     "long period": ({"airflow": {"dags": {"gitSync": {"period": "61s"}}}}, "airflow.dags.gitSync.period"),
     "limit of nobody": ({"limits": {"pipelines": {"petrole": 1}}}, "limits.pipelines.petrole"),
-    "no memory limit": ({"stepDefaults": {"resources": {"limits": None}}}, "steps.hello.resources.limits.memory"),
+    "no memory limit": (
+        {"stepDefaults": {"resources": {"limits": None}}},
+        "steps.call_service.resources.limits.memory",
+    ),
 }
 OFFICIAL_RULES: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"standalone": {"enabled": True}}, "set exactly one of airflow.enabled"),

@@ -23,7 +23,7 @@ PYTHONS = ["airflow", *STEPS]
 LEARNING = {"train_model": 600, "upload_model": 600}
 """Images with ML libraries, and the MB they may add to the base's root; the other steps may add `SMALL`."""
 
-SMALL, AIRFLOW = 150, 700
+SMALL, AIRFLOW, STANDIN = 150, 700, 60
 
 
 def size(run: Run, image: str) -> float:
@@ -88,6 +88,13 @@ def test_the_airflow_image_holds_the_library_and_no_step(run: Run) -> None:
     assert run("airflow", "python", "-c", "import jobs").returncode != 0
 
 
+def test_the_airflow_image_has_what_the_triggerer_and_the_jobs_import(run: Run) -> None:
+    modules = ("airflow.trigger", "airflow.admission", "airflow.reconcile", "ledger.migrate", "step")
+    code = "import " + ", ".join(f"tidegate.{module}" for module in modules) + "; import boto3, azure.identity"
+    done = run("airflow", "python", "-c", code)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("image", PYTHONS)
 def test_bytecode_is_compiled_when_the_image_is_built(run: Run, image: str) -> None:
     """The root is read-only when it runs, so what is not compiled is compiled at every start."""
@@ -148,3 +155,11 @@ def test_the_pods_user_has_a_name_and_a_home_that_can_be_written(run: Run) -> No
 def test_built_is_what_is_listed(refs: dict[str, str]) -> None:
     assert refs == images.references()
     assert images.build() == refs
+
+
+@pytest.mark.parametrize(("image", "wanted"), [("datalake", "$DATALAKE_KEY"), ("weather_api", "$WEATHER_API_KEY")])
+def test_a_stand_in_that_is_told_nothing_names_what_it_wants(run: Run, image: str, wanted: str) -> None:
+    done = run(image)
+    assert done.returncode == 1
+    assert wanted in done.stderr
+    assert size(run, image) - size(run, "base") <= STANDIN

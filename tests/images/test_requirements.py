@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-FROZEN = sorted((ROOT / "images").glob("*/requirements.txt"))
+FROZEN = sorted((ROOT / "images").rglob("requirements.txt"))
 GROUPS: dict[str, list[Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
 
 

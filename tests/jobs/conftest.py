@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ import pytest
 
 from jobs import train_model
 from jobs.upload_model import scoring
+from tests.jobs import weather
 from tests.jobs.servers import Server, datalake, versitygw
 from tidegate.sample import petrol_csv
 from tidegate.step import Input, Prefix, Store, Stores, store_for
 from tidegate.step.stores import router
+from tidegate.step.stores.abfss import service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +29,12 @@ CREDENTIALS = (
     *("AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE"),
     *("AZURE_STORAGE_KEY", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "TIDEGATE_ABFSS_ENDPOINT"),
 )
+LIVE_ACCOUNT = os.environ.get("ADLS_LIVE_ACCOUNT", "")
+"""A real storage account with hierarchical namespaces, which the tests of storage then run on too."""
+LIVE_IDENTITY = {name: text for name, text in os.environ.items() if name.startswith(("AZURE_", "TIDEGATE_ABFSS_"))}
+"""How it is reached: as a step reaches it."""
+LIVE_HOSTS = [f"{LIVE_ACCOUNT}.{kind}.core.windows.net" for kind in ("dfs", "blob")] + ["login.microsoftonline.com"]
+LIVE = pytest.param("live", marks=pytest.mark.allow_hosts(["127.0.0.1", *LIVE_HOSTS]))
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,20 @@ def abfss_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def weather_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[weather.WeatherApi]:
+    with weather.weather_api(tmp_path_factory.mktemp("weather_api")) as api:
+        yield api
+
+
+@pytest.fixture
+def weather_api(weather_server: weather.WeatherApi) -> Iterator[weather.WeatherApi]:
+    """A weather API without faults."""
+    weather_server.admin.forget()
+    yield weather_server
+    weather_server.admin.forget()
+
+
 @pytest.fixture
 def file_place(tmp_path: Path) -> Place:
     folder = tmp_path / "store"
@@ -77,7 +100,25 @@ def abfss_place(abfss_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     return _place(abfss_server, monkeypatch)
 
 
-@pytest.fixture(params=["file", "s3", "abfss"])
+@pytest.fixture(scope="session")
+def live_server() -> Iterator[Server]:
+    """A filesystem of its own in the real account, gone afterwards."""
+    name = f"tidegate-tests-{uuid.uuid4().hex[:12]}"
+    with pytest.MonkeyPatch.context() as patch:
+        for variable, text in LIVE_IDENTITY.items():
+            patch.setenv(variable, text)
+        account = service(LIVE_ACCOUNT)
+    with account, account.create_file_system(name) as filesystem:
+        yield Server(f"abfss://{name}@{LIVE_ACCOUNT}", LIVE_IDENTITY, "")
+        filesystem.delete_file_system()
+
+
+@pytest.fixture
+def live_place(live_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
+    return _place(live_server, monkeypatch)
+
+
+@pytest.fixture(params=["file", "s3", "abfss", *([LIVE] if LIVE_ACCOUNT else [])])
 def place(request: pytest.FixtureRequest) -> Place:
     """The same test on every store."""
     chosen = request.getfixturevalue(f"{request.param}_place")

@@ -23,18 +23,15 @@ from typing import TYPE_CHECKING
 
 import boto3
 import pytest
-from azure.storage.filedatalake import DataLakeServiceClient
 
-from tidegate.cluster import cache
+from tidegate.cluster import npm
 from tidegate.cluster.programs import program
+from tidegate.cluster.project import STANDINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 ROOT = Path(__file__).resolve().parents[2]
-AZURITE = "3.35.0"
-"""The newest that runs on the Node of Debian 12."""
-
 BUCKET = "tidegate"
 ACCOUNT = "lake"
 
@@ -50,13 +47,15 @@ class Server:
 
 
 @contextmanager
-def running(command: list[str], *, port: int, log: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def running(
+    command: list[str], *, port: int, log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; fails with its log when the port does not open within 60 s."""
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **environment}, cwd=log.parent)
     try:
         _wait_for(port, process, log)
-        yield
+        yield process
     finally:
         process.terminate()
         try:
@@ -119,45 +118,35 @@ def _make_bucket(environment: Mapping[str, str]) -> None:
 @contextmanager
 def datalake(folder: Path) -> Iterator[Server]:
     """Data Lake Gen2: our translator before Azurite, with one filesystem."""
-    key = base64.b64encode(secrets.token_bytes(64)).decode()
-    blobs, lake = free_port(), free_port()
+    key, reader = (base64.b64encode(secrets.token_bytes(64)).decode() for _ in range(2))
+    blobs, lake, admin = free_port(), free_port(), free_port()
     azurite = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(blobs), "--location", str(folder)]
     azurite += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
     translator = {
         "DATALAKE_ACCOUNT": ACCOUNT,
         "DATALAKE_KEY": key,
+        "DATALAKE_READER_KEY": reader,
         "AZURITE_URL": f"http://127.0.0.1:{blobs}",
         "DATALAKE_LISTEN": f"127.0.0.1:{lake}",
-        "PYTHONPATH": str(ROOT / "images" / "standins" / "datalake"),
+        "DATALAKE_ADMIN": f"127.0.0.1:{admin}",
+        "DATALAKE_FILESYSTEMS": BUCKET,
+        "PYTHONPATH": os.pathsep.join([str(STANDINS / "datalake"), str(STANDINS)]),
     }
-    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}:{reader}"}
     environment = {"TIDEGATE_ABFSS_ENDPOINT": f"http://127.0.0.1:{lake}", "AZURE_STORAGE_KEY": key}
     with (
         running(azurite, port=blobs, log=folder / "azurite.log", environment=own),
         running([sys.executable, "-m", "datalake"], port=lake, log=folder / "lake.log", environment=translator),
     ):
-        _make_filesystem(f"http://127.0.0.1:{lake}/{ACCOUNT}", key)
-        yield Server(f"abfss://{BUCKET}@{ACCOUNT}", environment, f"127.0.0.1:{lake}", {"key": key})
+        extra = {"key": key, "reader": reader, "admin": f"127.0.0.1:{admin}"}
+        yield Server(f"abfss://{BUCKET}@{ACCOUNT}", environment, f"127.0.0.1:{lake}", extra)
 
 
 def _azurite() -> Path:
     """Azurite's blob server, installed into the cache once."""
-    npm = shutil.which("npm")
-    if npm is None:
+    if shutil.which("npm") is None:
         pytest.skip("npm is missing, which brings Azurite: install nodejs and npm")
-
-    def install(folder: Path) -> None:
-        command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), f"azurite@{AZURITE}"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        assert done.returncode == 0, f"npm could not install azurite {AZURITE}:\n{done.stderr[-2000:]}"
-
-    return cache.entry("npm", f"azurite-{AZURITE}", install) / "node_modules" / ".bin" / "azurite-blob"
-
-
-def _make_filesystem(url: str, key: str) -> None:
-    credential = {"account_name": ACCOUNT, "account_key": key}
-    with DataLakeServiceClient(url, credential=credential) as service:
-        service.create_file_system(BUCKET)
+    return npm.tree(STANDINS / "azurite") / ".bin" / "azurite-blob"
 
 
 @dataclass

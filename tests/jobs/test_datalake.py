@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from azure.core.exceptions import (
 from azure.storage.filedatalake import DataLakeServiceClient
 
 from tests.jobs.servers import ACCOUNT, Server
+from tests.jobs.weather import Admin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,3 +192,61 @@ def test_unsigned_stale_or_foreign_requests_are_refused(abfss_server: Server, he
     connection.request("PUT", f"/{ACCOUNT}/tidegate/x?resource=file", headers=headers)
     assert connection.getresponse().status == 403
     connection.close()
+
+
+def test_the_readers_key_reads_and_changes_nothing(abfss_server: Server, lake: FileSystemClient) -> None:
+    file = lake.create_file("folder/kept")
+    file.append_data(b"abc", offset=0, length=3)
+    file.flush_data(3)
+    with _service(abfss_server, abfss_server.extra["reader"]) as reading:
+        filesystem = reading.get_file_system_client(lake.file_system_name)
+        seen = filesystem.get_file_client("folder/kept")
+        assert seen.download_file().readall() == b"abc"
+        assert seen.get_file_properties().size == 3
+        assert [path.name for path in filesystem.get_paths("folder")] == ["folder/kept"]
+        for call in (
+            lambda: filesystem.create_file("new"),
+            lambda: seen.append_data(b"x", offset=3, length=1),
+            lambda: seen.flush_data(3),
+            lambda: seen.rename_file(f"{lake.file_system_name}/moved"),
+            lambda: seen.set_metadata({"a": "b"}),
+            seen.delete_file,
+            filesystem.delete_file_system,
+        ):
+            with pytest.raises(HttpResponseError) as caught:
+                call()
+            assert caught.value.status_code == 403
+    assert file.download_file().readall() == b"abc"
+
+
+@pytest.mark.parametrize("call", ["create", "append", "flush", "rename", "list", "delete", "blob"])
+def test_a_call_goes_wrong_when_it_is_told_to(abfss_server: Server, lake: FileSystemClient, call: str) -> None:
+    admin = Admin(abfss_server.extra["admin"])
+    admin.forget()
+    file = lake.create_file("file")
+    calls = {
+        "create": lambda: lake.create_file("other"),
+        "append": lambda: file.append_data(b"x", offset=0, length=1),
+        "flush": lambda: file.flush_data(1),
+        "rename": lambda: file.rename_file(f"{lake.file_system_name}/renamed"),
+        "list": lambda: list(lake.get_paths()),
+        "delete": lambda: lake.get_file_client("renamed").delete_file(),
+        "blob": file.get_file_properties,
+    }
+    for earlier in list(calls)[: list(calls).index(call)] if call != "blob" else []:
+        calls[earlier]()
+    admin.tell(call, "status", status=418, match=lake.file_system_name)
+    with pytest.raises(HttpResponseError) as caught:
+        calls[call]()
+    assert caught.value.status_code == 418
+    calls[call]()
+    assert admin.taken() == [f"{call} status"]
+
+
+def test_an_admin_that_is_told_nonsense_says_what_it_wants(abfss_server: Server) -> None:
+    for nonsense in ({"call": "create"}, {"call": "create", "do": "explode"}, {"call": "x", "do": "lose", "y": 1}):
+        connection = http.client.HTTPConnection(abfss_server.extra["admin"], timeout=10)
+        connection.request("POST", "/faults", body=json.dumps(nonsense))
+        answer = connection.getresponse()
+        assert (answer.status, "want" in answer.read().decode()) == (400, True)
+        connection.close()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.step import BadSettings, Input, Prefix, Run, Secret, param, secret
+from tidegate.step import BadSettings, Input, Prefix, Run, Secret, Secrets, param, secret, secrets, setting
 from tidegate.step.explain import explain
 from tidegate.step.settings import read
 
@@ -132,3 +132,47 @@ def test_help_explains_every_setting() -> None:
     assert "$SERVICE_KEY  (a secret; required)\n      Opens the service.\n" in text
     assert "$SPARE_KEY  (a secret; optional)" in text
     assert "$TIDEGATE_RUN.logical_date  (ISO 8601 with its offset; required)" in text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Platform:
+    """Settings that the platform may give."""
+
+    units: str = param("metric", variable="UNITS", choices=("metric", "imperial"))
+    cities: list[dict[str, Any]] = param([], variable="CITIES")
+    services: dict[str, Any] = setting("SERVICES", {})
+    port: int = setting("PORT", at_least=1)
+    keys: Secrets = secrets("SERVICE_")
+
+
+def test_a_run_comes_before_the_platform_and_that_before_the_default() -> None:
+    assert read(Platform, {"PORT": "80"}).units == "metric"
+    given = {"PORT": "80", "UNITS": "imperial", "CITIES": '[{"a": 1}]', "SERVICES": '{"x": {}}', "SERVICE_X_KEY": "k"}
+    found = read(Platform, given)
+    assert (found.units, found.cities, found.services, found.port) == ("imperial", [{"a": 1}], {"x": {}}, 80)
+    assert found.keys == {"SERVICE_X_KEY": Secret("k")}
+    assert "'k'" not in repr(found)
+    assert read(Platform, given | {"TIDEGATE_PARAMS": '{"units": "metric"}'}).units == "metric"
+
+
+def test_a_fault_names_the_variable_that_has_it() -> None:
+    given = {"UNITS": "x", "CITIES": "[1]", "SERVICES": "[]", "TIDEGATE_PARAMS": '{"services": {}}'}
+    with pytest.raises(BadSettings) as caught:
+        read(Platform, given)
+    starts = [fault.partition(";")[0].partition(",")[0] for fault in caught.value.faults]
+    assert starts == [
+        '$UNITS is "x"',
+        '$CITIES is "[1]"',
+        '$SERVICES is "[]"',
+        "$PORT is not set",
+        "$TIDEGATE_PARAMS has 'services'",
+    ]
+
+
+def test_help_tells_where_the_platform_says_it() -> None:
+    module = types.ModuleType("platform", "Does.")
+    module.Settings = Platform  # type: ignore[attr-defined]
+    text = explain("platform", module)
+    assert "$TIDEGATE_PARAMS.units  (text, one of metric, imperial; $UNITS, or else default" in text
+    assert "  $SERVICES  (an object; default {})" in text
+    assert "  $SERVICE_*  (secrets; as many as there are)" in text

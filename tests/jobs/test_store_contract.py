@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.jobs.conftest import LIVE_ACCOUNT
 from tidegate.step import (
     BadInput,
     Changed,
@@ -252,3 +253,11 @@ def test_publish_changed_keeps_the_version_of_the_same_bytes(place: Place) -> No
     assert publish_changed(place.store, "c", place.root / "c", b"{}") == first
     assert publish_changed(place.store, "c", place.root / "c", b"[]").sha256 != first.sha256
     assert place.store.get(place.root / "c") == b"[]"
+
+
+def test_a_real_data_lake_is_among_the_stores(request: pytest.FixtureRequest) -> None:
+    """The account that ADLS_LIVE_ACCOUNT names, with the identity that a step would take from the environment."""
+    if not LIVE_ACCOUNT:
+        pytest.skip("optional: no real data lake: set ADLS_LIVE_ACCOUNT and an identity, such as AZURE_STORAGE_KEY")
+    names = {item.callspec.params.get("place") for item in request.session.items if hasattr(item, "callspec")}
+    assert "live" in names

@@ -84,7 +84,7 @@ class LocalAirflow:
 
     def __exit__(self, *_: object) -> None:
         for name in list(self._processes):
-            self.kill(name, signal.SIGTERM)
+            self.kill(name)
 
     def _answers(self) -> bool:
         try:
@@ -118,21 +118,12 @@ class LocalAirflow:
                 start_new_session=True,
             )
 
-    def kill(self, key: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """End a component with all its processes (`triggerer-1`)."""
+    def kill(self, key: str) -> None:
+        """End a component with all its processes (`triggerer-1`), as a machine that fails would."""
         process = self._processes.pop(key)
-        if how is signal.SIGTERM:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(20)
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-    def stop_all(self, name: str) -> None:
-        """End every component of one kind."""
-        for key in [key for key in self._processes if key.startswith(f"{name}-")]:
-            self.kill(key, signal.SIGTERM)
 
     def freeze(self, key: str, *, thaw: bool = False) -> None:
         """Stop a component's processes as a machine that hangs would; let them go on with `thaw`."""

@@ -13,6 +13,7 @@ import ssl
 import sys
 import tempfile
 import threading
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,9 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.most: Counter[str] = Counter()
+        """By DAG, how many of its pods ran at once at most."""
+        self._dags: dict[str, str] = {}
         self._kube: Kube | None = None
         self._server: web.AppRunner | None = None
         self.hold = False
@@ -148,6 +152,7 @@ class Kubelet:
                 stderr=asyncio.subprocess.STDOUT,
             )
             self._processes[name] = process
+            self._count(name, pod["metadata"]["labels"].get("tidegate.dev/dag", ""))
             start = _now()[:19] + "Z"
             await self._settle(name, _status("Running", {"running": {"startedAt": start}}))
             assert process.stdout
@@ -162,6 +167,10 @@ class Kubelet:
             now = await asyncio.to_thread(self._plane.request, "GET", base)
             if now.get("metadata", {}).get("deletionTimestamp"):
                 await self._remove(name)
+
+    def _count(self, name: str, dag: str) -> None:
+        self._dags[name] = dag
+        self.most[dag] = max(self.most[dag], sum(self._dags.get(other) == dag for other in self.alive()))
 
     async def _settle(self, name: str, status: dict[str, Any]) -> None:
         path = f"/api/v1/namespaces/{NAMESPACE}/pods/{name}/status"

@@ -15,7 +15,9 @@ SCRIPTS = {
     "split": f"{REPORT}\nfinish(value=[{{'n': 1}}, {{'n': 2}}, {{'n': 3}}])",
     "flaky": f"{REPORT}\nif run['try_number'] == 1: sys.exit('first try fails')\nfinish()",
     "refuse": f"{REPORT}\nsys.exit(print('column Petrol_tax is missing') or 2)",
-    "sleep": f"{REPORT}\nimport time\nprint('begun', flush=True)\ntime.sleep(params.get('seconds', 120))\nfinish()",
+    "sleep": f"{REPORT}\nimport time\nprint('begun', flush=True)\nover = time.time() + params['seconds']\n"
+    "while time.time() < over and not os.path.exists(params['until']): time.sleep(0.1)\nfinish()",
+    "nap": f"{REPORT}\nimport time\ntime.sleep(1)\nfinish()",
 }
 
 DAGS = """
@@ -80,6 +82,9 @@ with DAG("failures", schedule=None):
     step("refuse", task_id="refuse_once", on_failure_callback=told)
 
 with DAG("long", schedule=None):
-    seconds = "{{ dag_run.conf.get('seconds', 120) }}"
-    step("sleep", retries=1, retry_delay=timedelta(seconds=1), params={"seconds": seconds})
+    seconds, until = "{{ dag_run.conf.get('seconds', 300) }}", "{{ dag_run.conf.get('until', '/nowhere') }}"
+    step("sleep", retries=1, retry_delay=timedelta(seconds=1), params={"seconds": seconds, "until": until})
+
+with DAG("narrow", schedule=None):
+    step.partial("nap").expand(params=[{"n": n} for n in range(6)])
 """

@@ -5,7 +5,7 @@ All runs but the last start at once, since most of their time is waiting; each t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -14,9 +14,11 @@ from sqlalchemy import make_url
 from tests.steps.airflow_server import LocalAirflow
 from tests.steps.kubelet import NAMESPACE
 from tests.steps.pipelines import DAGS, SCRIPTS
+from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.steps.control_plane import ControlPlane
 
@@ -26,19 +28,29 @@ SIDE_BY_SIDE = {
     "worker_ends": ("worker_ends", {}),
     "failures": ("failures", {}),
     "marked": ("long", {}),
+    "stopped": ("long", {}),
     "cleared": ("long", {"seconds": 20}),
+    "narrow": ("narrow", {}),
 }
 """Run by name: its DAG and conf."""
+LIMITS = {"pipelines": {"narrow": 2}}
+
+
+def made(postgresql: str, name: str) -> str:
+    """The address of a new database."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="module")
 def airflow(plane: ControlPlane, postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     steps = {name: plane.script(name, code) for name, code in SCRIPTS.items()}
-    plane.configure({"_platform": {"store_root": "file:///store"}, **steps})
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.execute("CREATE DATABASE airflow")
-    database = make_url(postgresql).set(database="airflow").render_as_string(hide_password=False)
+    plane.configure({"_platform": {"store_root": "file:///store", "limits": LIMITS}, **steps})
+    database, ledger = made(postgresql, "airflow"), made(postgresql, "ledger")
+    migrate(ledger)
     environment = {"KUBECONFIG": str(plane.kubeconfig), "TIDEGATE_STEPS_NAMESPACE": NAMESPACE}
+    environment["AIRFLOW_CONN_ML_AIRFLOW"] = ledger
     local = LocalAirflow(tmp_path_factory.mktemp("airflow") / "home", database=database, environment=environment)
     (local.dags / "all.py").write_text(DAGS)
     with local:
@@ -74,10 +86,17 @@ def test_clear_ends_the_old_pod_before_the_new_one_starts(
     assert len(alive(plane, run_id)) == 1, "both tries ran at once"
 
 
-def test_mark_failed_ends_the_pod(airflow: LocalAirflow, plane: ControlPlane, runs: dict[str, str]) -> None:
-    run_id = runs["marked"]
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [("marked", ("/taskInstances/sleep", {"new_state": "failed"})), ("stopped", ("", {"state": "failed"}))],
+    ids=["the task is marked failed", "the run is"],
+)
+def test_a_person_ends_the_pod(
+    airflow: LocalAirflow, plane: ControlPlane, runs: dict[str, str], name: str, how: tuple[str, Any]
+) -> None:
+    run_id, (path, body) = runs[name], how
     airflow.wait("the pod", lambda: bool(alive(plane, run_id)))
-    airflow.rest("PATCH", f"dags/long/dagRuns/{run_id}/taskInstances/sleep", {"new_state": "failed"})
+    airflow.rest("PATCH", f"dags/long/dagRuns/{run_id}{path}", body)
     airflow.wait("the pod's end", lambda: not alive(plane, run_id), seconds=20)
 
 
@@ -94,6 +113,7 @@ def test_values_are_json_and_no_worker_is_used(airflow: LocalAirflow, runs: dict
     log = airflow.task_log("chain", run_id, "train")
     assert "line of train -1" in log
     assert "started by the triggerer" in log
+    assert "params {'n': 7}" in log, "the rendered step is nowhere to be seen: Airflow's own tab for it stays empty"
 
 
 def test_mapped_steps_start_in_the_triggerer_and_pick_their_own_values(
@@ -155,16 +175,25 @@ def test_a_failure_callback_is_told_of_a_task_that_ended_without_a_worker(
     assert "bad_input" in said, "the reason of the failure did not reach the callback"
 
 
+def test_a_pipelines_limit_holds_where_airflows_pools_do_not(
+    airflow: LocalAirflow, plane: ControlPlane, runs: dict[str, str]
+) -> None:
+    assert airflow.finish(runs["narrow"]) == "success"
+    assert plane.kubelet.most["narrow"] == 2
+    assert plane.kubelet.most["maps"] > 2, "the others are not limited"
+
+
 def test_the_cleared_step_ran_twice_and_once_to_its_end(airflow: LocalAirflow, runs: dict[str, str]) -> None:
     assert airflow.finish(runs["cleared"]) == "success"
     assert airflow.tasks(runs["cleared"])["sleep", -1]["try_number"] == 2
 
 
 def test_a_frozen_and_a_killed_triggerer_neither_end_nor_double_the_pod(
-    airflow: LocalAirflow, plane: ControlPlane
+    airflow: LocalAirflow, plane: ControlPlane, tmp_path: Path
 ) -> None:
     """The frozen one wakes, learns that its triggers are gone and is told to kill, though the task lives elsewhere."""
-    run_id = airflow.trigger("long", conf={"seconds": 75})
+    over = tmp_path / "over"
+    run_id = airflow.trigger("long", conf={"until": str(over)})
     log = lambda: airflow.task_log("long", run_id, "sleep")  # noqa: E731
     airflow.wait("the pod", lambda: bool(alive(plane, run_id)))
     before = alive(plane, run_id)
@@ -176,6 +205,7 @@ def test_a_frozen_and_a_killed_triggerer_neither_end_nor_double_the_pod(
     airflow.wait("it to ask first", lambda: "its pod is left to whoever runs it now" in log(), seconds=20)
     airflow.kill("triggerer-2")
     airflow.wait("the old one to take it up again", lambda: log().count("found pod") > 1, seconds=60)
+    over.touch()
     assert airflow.finish(run_id) == "success"
     assert pods_of(plane, run_id) == before, "the pod was doubled or replaced"
     assert airflow.tasks(run_id)["sleep", -1]["try_number"] == 1

@@ -1,24 +1,23 @@
 """The trigger through the harness for people who write DAGs: values, failures, what ends a pod and what does not."""
 
-# ruff: noqa: ASYNC110
-
 from __future__ import annotations
 
 import asyncio
 import hashlib
 import json
 import sys
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, task_group
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time.comms import ErrorResponse
 
+from tests.steps.scene import RUN
 from tidegate.airflow import trigger as trigger_module
-from tidegate.airflow.local_pods import LocalPods
+from tidegate.airflow.results import hand_back
 from tidegate.airflow.steps import step
 from tidegate.airflow.testing import FakeAirflow, StepRun, make_trigger, run_step
-from tidegate.airflow.watch import connector
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +81,13 @@ def test_a_result_that_is_none_is_a_failure_for_good() -> None:
     found = run("open(os.environ['TIDEGATE_RESULT'], 'w').write('not json')")
     assert found.state == "failed_for_good"
     assert "bad_result" in "\n".join(found.log)
+
+
+@pytest.mark.parametrize("name", ["return_value", "failure"])
+def test_an_output_may_not_take_a_name_of_ours(name: str) -> None:
+    found = run(f"finish(outputs=[{{'name': {name!r}, 'url': 's3://b/x'}}])")
+    assert (found.state, found.values["failure"]["kind"]) == ("failed_for_good", "bad_result")
+    assert name in found.values["failure"]["message"]
 
 
 def test_unknown_step_names_the_value_to_set() -> None:
@@ -179,82 +185,33 @@ def test_result_too_long_for_the_termination_message_is_read_through_its_pointer
     assert run(code).values["return_value"] == pointer, "a pointer that cannot be read here is passed on"
 
 
-class Kill:
-    """A trigger whose pod runs, and what `on_kill` does to it."""
+class Away(FakeAirflow):
+    """Airflow, whose database is away for the first questions."""
 
-    def __init__(self, state: str) -> None:
-        with DAG("d", schedule=None) as dag:
-            step("work")
-        config = {"_platform": json.dumps({"store_root": "s3://b"})}
-        config["work"] = json.dumps({"image": "x", "resources": {"limits": {"memory": "1Mi"}}})
-        self.pods = LocalPods(config=config, commands=command("import time; time.sleep(60)"))
-        self.comms = FakeAirflow({}, state=state)
-        self.trigger = make_trigger(dag.get_task("work"), comms=self.comms, ti_id=uuid.uuid4())
+    faults = 2
+    kind = ErrorType.API_SERVER_ERROR
 
-    def play(self, *, cut_after: float | None = None) -> list[str]:
-        """Start, cancel as Airflow does, call `on_kill`; return which pods were deleted."""
-
-        async def connect(namespace: str, *, connection: str | None) -> LocalPods:
-            return self.pods
-
-        async def consume() -> None:
-            async for _ in self.trigger.run():
-                pass
-
-        async def story() -> None:
-            connector.set(connect)
-            with self.comms.installed():
-                task = asyncio.create_task(consume())
-                async with asyncio.timeout(10):
-                    while not any(pod["status"]["phase"] == "Running" for pod in self.pods.pods.values()):
-                        await asyncio.sleep(0.01)
-                task.cancel("__airflow_user_action__")
-                await asyncio.wait({task})
-                killing = asyncio.create_task(self.trigger.on_kill())
-                await asyncio.wait({killing}, timeout=cut_after)
-                killing.cancel()
-                await asyncio.sleep(0.5)
-                await self.pods.close()
-
-        asyncio.run(story())
-        return [request for request in self.pods.requests if request.startswith("delete")]
+    def send(self, message: Any) -> Any:
+        if self.faults:
+            self.faults -= 1
+            raise AirflowRuntimeError(ErrorResponse(error=self.kind, detail={}))
+        return super().send(message)
 
 
-@pytest.mark.parametrize("state", ["failed", "success", "skipped", ""])
-def test_pod_is_ended_when_a_person_ended_the_task(state: str) -> None:
-    assert len(Kill(state).play()) == 1
+def written(comms: FakeAirflow) -> dict[str, Any]:
+    """What a success leaves."""
+    with comms.installed():
+        asyncio.run(hand_back({"return_value": 1}, RUN))
+    return comms.written
 
 
-def test_pod_is_left_alone_when_the_task_lives_on_another_triggerer() -> None:
-    """A triggerer that froze loses its triggers and is told to kill them, though another one follows the pod now."""
-    assert Kill("deferred").play() == []
+def test_a_result_is_not_lost_while_airflows_database_restarts() -> None:
+    assert written(Away({})) == {"return_value": 1}
 
 
-def test_pod_is_ended_although_airflow_cuts_on_kill_short() -> None:
-    kill = Kill("failed")
-    slow = kill.pods.select
-
-    async def select(selector: str) -> Any:
-        await asyncio.sleep(0.2)
-        return await slow(selector)
-
-    kill.pods.select = select  # type: ignore[method-assign]
-    assert len(kill.play(cut_after=0.05)) == 1
-
-
-def test_shutdown_of_the_triggerer_leaves_the_pod() -> None:
-    kill = Kill("deferred")
-
-    async def nothing() -> None:
-        return
-
-    kill.trigger.on_kill = nothing  # type: ignore[method-assign]
-    assert kill.play() == []
-
-
-def test_the_dag_is_let_go_once_the_step_has_its_values() -> None:
-    """Each trigger unpacks the whole DAG; kept, five hundred waiting steps are gigabytes."""
-    kill = Kill("deferred")
-    kill.play()
-    assert kill.trigger._context is None
-    assert kill.trigger.task is None
+def test_a_refusal_of_airflows_is_not_repeated() -> None:
+    refused = Away({})
+    refused.kind = ErrorType.PERMISSION_DENIED
+    with pytest.raises(AirflowRuntimeError):
+        written(refused)
+    assert refused.faults == 1

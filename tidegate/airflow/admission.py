@@ -16,7 +16,6 @@ import asyncio
 import hashlib
 import json
 import logging
-import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -24,10 +23,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.airflow.attempts import TI_ID, unfinished
+from tidegate.airflow.clerk import CONNECTION, find_address
 from tidegate.airflow.failures import Failure, Kind, Then
+from tidegate.airflow.request import task_of
 from tidegate.airflow.spec import PLATFORM_KEY, SpecError
-from tidegate.ledger import AsyncLedger, BadAddress, LedgerError, Task
-from tidegate.ledger.address import VARIABLES, from_environment
+from tidegate.ledger import AsyncLedger, BadAddress, LedgerError
+from tidegate.ledger.address import VARIABLES
 from tidegate.ledger.admission import Entry, Limits, turn
 from tidegate.ledger.verify import NoStores
 
@@ -44,9 +45,6 @@ BEAT_SECONDS = 10.0
 
 LOOK_SECONDS = 1.0
 """Between two looks for a free place, while somebody here waits for one."""
-
-CONNECTION = "ml_airflow"
-"""The Airflow connection to the ledger's database, where the environment names none."""
 
 
 def limits(config: Mapping[str, str]) -> Limits:
@@ -97,13 +95,7 @@ class Desk:
         """Wait until this try may have a pod."""
         entry = Entry(
             holder=holder_of(run.ti_id),
-            task=Task(
-                pipeline=run.dag_id,
-                run_id=run.run_id,
-                task_id=run.task_id,
-                map_index=run.map_index,
-                try_number=run.try_number,
-            ),
+            task=task_of(run),
         )
         ticket = self._tickets.setdefault(entry.holder, _Ticket(entry))
         self.limits = limits
@@ -212,21 +204,11 @@ def _living(watch: PodWatch) -> frozenset[str] | None:
 
 
 async def _address() -> str:
-    """Return the ledger's address: of the environment, or of the Airflow connection.
+    """Return the ledger's address.
 
     Raises:
-        SpecError: There is neither, though the chart sets a limit; or it cannot be used.
+        SpecError: There is none, though the chart sets a limit; or it cannot be used.
     """
-    if any(os.environ.get(name, "").strip() for name in VARIABLES):
-        try:
-            return from_environment(os.environ)
-        except BadAddress as fault:
-            raise SpecError(str(fault)) from None
-    from airflow.sdk import Connection  # noqa: PLC0415 - a second to import, and only needed here
-    from airflow.sdk.exceptions import AirflowNotFoundException  # noqa: PLC0415
-
-    try:
-        connection = await Connection.async_get(CONNECTION)
-    except AirflowNotFoundException:
-        raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}") from None
-    return str(connection.get_uri())
+    if address := await find_address():
+        return address
+    raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}")

@@ -2,7 +2,7 @@
 
 A try has attempt 0, and a next attempt each time a pod was lost before it started or ran out of memory. The number is
 a fence: its pod's name follows from the try and the number, so whoever comes second finds the pod instead of making
-another.
+another. Under the ledger it follows from the key of the work and the fencing number that came with the lease.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
     from tidegate.airflow.identity import Identity
     from tidegate.airflow.kube import Pod
     from tidegate.airflow.spec import StepSpec
+    from tidegate.airflow.watch import PodWatch
 
 ATTEMPT = f"{identity.PREFIX}attempt"
 MEMORY = f"{identity.PREFIX}memory"
 TI_ID = f"{identity.PREFIX}ti-id"
 TRY = f"{identity.PREFIX}try"
+
+KEY, FENCE = f"{identity.PREFIX}key", f"{identity.PREFIX}fence"
+"""Labels of a pod that runs under the ledger: the work it does, and the fencing number it does it by."""
 
 MEMORY_FACTOR = 2
 """How much more memory a pod gets after one that ran out of it."""
@@ -44,6 +48,10 @@ class Order:
     params: Mapping[str, Any]
     inputs: Mapping[str, str]
     output: str
+    fence: int = 0
+    """The ledger's fencing number; 0 where no ledger was asked."""
+    barred: frozenset[int] = frozenset()
+    """Fencing numbers of attempts that were replaced: their pods' results are nobody's."""
 
     def pod(self, attempt: int, *, memory: str = "") -> Pod:
         """Return the pod of this attempt; `memory` replaces the limit that the step's settings name."""
@@ -57,21 +65,46 @@ class Order:
                 output=self.output,
             )
         )
-        made["metadata"]["name"] = attempt_name(self.spec.name, self.run, attempt)
+        made["metadata"]["name"] = attempt_name(self.spec.name, self.run, attempt, fence=self.fence)
         made["metadata"]["labels"][ATTEMPT] = str(attempt)
+        if self.fence:
+            made["metadata"]["labels"] |= {KEY: key_label(self.run.ledger_key), FENCE: str(self.fence)}
         made["metadata"]["annotations"][MEMORY] = memory or self.spec.memory_limit
         if memory:
             _set_memory(made["spec"]["containers"][0]["resources"], memory)
         return made
 
 
-def attempt_name(step: str, run: Identity, attempt: int) -> str:
-    """Return the pod's name: attempt 0 has the try's own, later ones another of the same form."""
+def attempt_name(step: str, run: Identity, attempt: int, *, fence: int = 0) -> str:
+    """Return the pod's name: attempt 0 has the try's own, or that of its key and fence; later ones another."""
     first = identity.pod_name(step, run)
+    if fence:
+        first = f"{first[:-16]}{hashlib.sha256(f'{run.ledger_key}/{fence}'.encode()).hexdigest()[:16]}"
     if not attempt:
         return first
     digest = hashlib.sha256(f"{first}/{attempt}".encode()).hexdigest()[:16]
     return f"{first[:-16]}{digest}"
+
+
+def key_label(digest: str) -> str:
+    """Return as much of a key as a label holds."""
+    return digest[:40]
+
+
+def fence_of(pod: Pod) -> int:
+    """Return the fencing number of a pod, 0 where it has none."""
+    return int(pod["metadata"].get("labels", {}).get(FENCE, 0))
+
+
+async def remove(watch: PodWatch, pod: Pod) -> None:
+    """Delete a pod, and wait until it is gone."""
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    async with watch.follow(pod) as follower:
+        await watch.pods.delete(name, uid=uid)
+        while not follower.gone:
+            if not await follower.changed(within=5.0):
+                now = await watch.pods.get(name)
+                follower.gone = now is None or now["metadata"]["uid"] != uid
 
 
 def number(pod: Pod) -> int:

@@ -125,3 +125,10 @@ class PodLog:
 def _is_stamp(text: str) -> bool:
     """Whether a word is the node's timestamp; the second half of a line that was cut has none."""
     return len(text) >= len("2026-01-01T00:00:00Z") and text[4:5] == "-" and text[10:11] == "T"
+
+
+def micros(stamp: str) -> str:
+    """Cut the node's nanoseconds to the microseconds that Airflow's log reader takes."""
+    head, _, tail = stamp.partition(".")
+    digits = tail.rstrip("Z")
+    return f"{head}.{digits[:6]}Z" if tail.endswith("Z") else stamp

@@ -40,12 +40,14 @@ class Identity:
     """ISO 8601 with offset: the run's logical date, or run_after where it has none."""
     ti_id: str = ""
     """Airflow's own id of the task instance: tells two runs of the same name apart, when the first was deleted."""
+    ledger_key: str = ""
+    """Of the work, in the ledger; empty where no ledger is asked."""
 
     def document(self) -> dict[str, Any]:
-        """What a step is told about its run (`$TIDEGATE_RUN`). `ledger_key` is empty as long as no ledger is asked."""
+        """What a step is told about its run (`$TIDEGATE_RUN`)."""
         known = asdict(self)
         del known["ti_id"]
-        return {**known, "ledger_key": ""}
+        return known
 
 
 def pod_name(step: str, run: Identity) -> str:

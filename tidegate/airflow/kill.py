@@ -34,8 +34,8 @@ _endings: set[asyncio.Task[None]] = set()
 
 async def end_pods(
     run: Identity, namespace: str, *, connection: str | None, ask: bool, say: Callable[..., None]
-) -> None:
-    """Mark this try's pods for deletion, unless the task may be alive elsewhere; the kubelet does the rest.
+) -> bool:
+    """Mark this try's pods for deletion, unless the task may be alive elsewhere; returns whether it is over.
 
     Args:
         run: The try.
@@ -46,10 +46,11 @@ async def end_pods(
     """
     if ask and (state := await _state(run)) in ALIVE:
         say("the task is %s again, its pod is left to whoever runs it now", state)
-        return
+        return False
     async with shared(namespace, connection=connection) as watch:
         for name in await stop_pods(watch, run):
             say("deleted pod %s, as the task was stopped", name)
+    return True
 
 
 def in_background(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import aiohttp
-from kubernetes_asyncio import config as kube_config
-from kubernetes_asyncio.client import ApiClient, ApiException, Configuration
+from kubernetes_asyncio.client import ApiClient, ApiException
+
+from tidegate.airflow.kube_settings import configuration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
@@ -89,6 +89,9 @@ class Pods(Protocol):
     async def config(self, name: str) -> dict[str, str]:
         """Return the data of ConfigMap `name`."""
 
+    async def secret_version(self, name: str) -> str:
+        """Return the resourceVersion of a Secret; its content is not kept."""
+
     async def create(self, pod: Pod) -> Pod:
         """Create the pod, or raise `Conflict` where one of that name exists."""
 
@@ -132,7 +135,7 @@ class Kube:
             hook = AsyncKubernetesHook(conn_id=connection)
             api = await stack.enter_async_context(hook.get_conn())
         else:
-            api = await stack.enter_async_context(ApiClient(await _configuration()))
+            api = await stack.enter_async_context(ApiClient(await configuration()))
         return cls(api, namespace=namespace, stack=stack)
 
     async def close(self) -> None:
@@ -143,6 +146,11 @@ class Kube:
         """See `Pods.config`."""
         answer = await self._json("GET", f"/api/v1/namespaces/{self.namespace}/configmaps/{name}")
         return dict(answer.get("data") or {})
+
+    async def secret_version(self, name: str) -> str:
+        """See `Pods.secret_version`; needs the right to get this one Secret."""
+        answer = await self._json("GET", f"/api/v1/namespaces/{self.namespace}/secrets/{name}")
+        return str(answer["metadata"]["resourceVersion"])
 
     async def create(self, pod: Pod) -> Pod:
         """See `Pods.create`."""
@@ -283,15 +291,3 @@ class Kube:
             )
         except ApiException as fault:
             raise error_of(fault.status or 500, fault.body or str(fault.reason)) from fault
-
-
-async def _configuration() -> Configuration:
-    """Return the client settings of this machine, without a limit on open connections (one log stream a step)."""
-    settings = Configuration()
-    if "KUBERNETES_SERVICE_HOST" in os.environ:
-        kube_config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-    else:
-        context = os.environ.get("TIDEGATE_CONTEXT") or None
-        await kube_config.load_kube_config(client_configuration=settings, context=context)
-    settings.connection_pool_maxsize = 0
-    return settings

@@ -33,7 +33,7 @@ from tidegate.airflow.kube import Conflict, Forbidden, KubeError
 from tidegate.airflow.patience import Patience
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from tidegate.airflow.attempts import Order
     from tidegate.airflow.kube import Pod
@@ -56,6 +56,8 @@ class Launch:
         memory_cap: Up to where a pod that ran out of memory gets more; "" means it does not.
         say: Takes a line about what happens, for the task log.
         emit: Takes a line of the pod's log and its timestamp.
+        took: Takes the name of each pod that is followed.
+        holds: Asked before a pod is made anew: whether this is still the attempt that counts.
     """
 
     def __init__(
@@ -67,9 +69,12 @@ class Launch:
         memory_cap: str,
         say: Callable[[str], None],
         emit: Callable[[str, str], None],
+        took: Callable[[str], None] = lambda _: None,
+        holds: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._order, self._watch, self._pods = order, watch, watch.pods
         self._budgets, self._cap, self._say, self._emit = budgets, memory_cap, say, emit
+        self._took, self._holds = took, holds
 
     async def run(self) -> Succeeded | Failure:
         """Run to the end, at most `budgets.total` seconds; then the pod is deleted."""
@@ -89,12 +94,13 @@ class Launch:
             if isinstance(pod, Failure):
                 return pod
             attempt, memory = attempts.number(pod), attempts.memory_of(pod)
+            self._took(pod["metadata"]["name"])
             outcome = await self._follow(pod)
             if isinstance(outcome, Succeeded):
                 return outcome
             relaunches += outcome.then is Then.RELAUNCH
             outcome = self._decide(outcome, memory=memory, relaunches=relaunches)
-            if outcome.then not in {Then.RELAUNCH, Then.MORE_MEMORY}:
+            if outcome.then not in {Then.RELAUNCH, Then.MORE_MEMORY} or (self._holds and not await self._holds()):
                 return outcome
             memory = attempts.more_memory(memory, cap=self._cap) if outcome.then is Then.MORE_MEMORY else memory
             attempt, pod = attempt + 1, None
@@ -112,9 +118,10 @@ class Launch:
     async def _existing(self) -> Pod | None:
         """Return the pod that a later try finds: its own, or a lost try's; what others left running is gone then."""
         run, wanted = self._order.run, self._order.pod(0)
-        if run.try_number == 1:
+        seen = any(attempts.of_try(pod, run) for pod in self._watch.current.values())
+        if run.try_number == 1 and not (self._order.fence and seen):
             return None
-        pods = await _pods_of(self._watch, run)
+        pods = [pod for pod in await _pods_of(self._watch, run) if not self._barred(pod)]
         own = [pod for pod in pods if attempts.of_try(pod, run)]
         lost = [pod for pod in pods if attempts.belongs(pod, run) and attempts.does_the_same(pod, wanted)]
         found = max(own, key=attempts.number, default=None) or max(lost, key=attempts.age, default=None)
@@ -125,15 +132,15 @@ class Launch:
             self._say(f"found pod {found['metadata']['name']} of {'this' if own else 'a lost'} try, attaching")
         return found
 
+    def _barred(self, pod: Pod) -> bool:
+        """Whether the pod is of an attempt that was replaced; who took its lease has seen to it."""
+        fence, order = attempts.fence_of(pod), self._order
+        other = bool(order.fence) and fence not in {0, order.fence} and attempts.of_try(pod, order.run)
+        return other or fence in order.barred
+
     async def _remove(self, pod: Pod, *, why: str) -> None:
-        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
-        self._say(f"deleting pod {name} of {why}")
-        async with self._watch.follow(pod) as follower:
-            await self._pods.delete(name, uid=uid)
-            while not follower.gone:
-                if not await follower.changed(within=5.0):
-                    now = await self._pods.get(name)
-                    follower.gone = now is None or now["metadata"]["uid"] != uid
+        self._say(f"deleting pod {pod['metadata']['name']} of {why}")
+        await attempts.remove(self._watch, pod)
 
     async def _obtain(self, attempt: int, *, memory: str) -> Pod | Failure:
         """Create this attempt's pod, or find it, or a later attempt's that an earlier start of this try made."""
@@ -152,12 +159,13 @@ class Launch:
                 continue
             except KubeError as fault:
                 return _refused(fault, self._order.run)
-            self._say(f"created pod {name} ({made['spec']['containers'][0]['image']})")
+            self._say(f"created pod {name}; its log: kubectl -n {made['metadata']['namespace']} logs {name}")
             return made
 
     async def _newest(self, found: Pod) -> Pod:
         """Return the pod of the highest attempt of this try."""
-        own = [pod for pod in await _pods_of(self._watch, self._order.run) if attempts.of_try(pod, self._order.run)]
+        pods = [pod for pod in await _pods_of(self._watch, self._order.run) if not self._barred(pod)]
+        own = [pod for pod in pods if attempts.of_try(pod, self._order.run)]
         newest = max([found, *own], key=attempts.number)
         self._say(f"found pod {newest['metadata']['name']} of this try, attaching")
         return newest

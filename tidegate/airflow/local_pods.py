@@ -51,6 +51,7 @@ class LocalPods:
         self.namespace = namespace
         self.data, self.commands, self.environment = dict(config), dict(commands or {}), dict(environment or {})
         self.pods: dict[str, Pod] = {}
+        self.secrets: dict[str, str] = {}
         self.requests: list[str] = []
         self.most_alive = 0
         self._logs: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -64,6 +65,10 @@ class LocalPods:
         """See `Pods.config`."""
         self.requests.append(f"config {name}")
         return dict(self.data)
+
+    async def secret_version(self, name: str) -> str:
+        """See `Pods.secret_version`."""
+        return self.secrets[name]
 
     async def create(self, pod: Pod) -> Pod:
         """See `Pods.create`; the process starts at once."""

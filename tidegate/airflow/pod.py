@@ -62,7 +62,7 @@ def build_pod(
     metadata = {
         "name": identity.pod_name(spec.name, run),
         "namespace": namespace,
-        "labels": identity.labels(spec.name, run),
+        "labels": {**spec.labels, **identity.labels(spec.name, run)},
         "annotations": {**identity.exact_ids(run), identity.WORK: _work(spec, params, inputs, output)},
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec(spec, run, contract)}

@@ -9,10 +9,16 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time.comms import GetTICount, TICount
 from airflow.sdk.execution_time.xcom import XCom
+
+from tidegate.airflow.request import written
+from tidegate.airflow.supervisor import asked
+
+if TYPE_CHECKING:
+    from tidegate.ledger import Output
 
 XCOM, MAPPED = "$xcom", "$mapped"
 RETURN_VALUE = "return_value"
@@ -57,6 +63,7 @@ class Resolver:
 
     def __init__(self, task: Any, *, dag_id: str, run_id: str, map_index: int) -> None:  # noqa: ANN401
         self._task, self._dag_id, self._run_id, self._map_index = task, dag_id, run_id, map_index
+        self._read: set[str] = set()
 
     async def own(self, order: list[str]) -> dict[str, Any]:
         """Return this instance's mapped arguments by name; none where the operator itself is not mapped.
@@ -79,6 +86,15 @@ class Resolver:
         if isinstance(value, (list, tuple)):
             return [await self.resolve(item) for item in value]
         return await self._reference(value)
+
+    async def known(self) -> dict[str, Output]:
+        """Return the outputs, by URL, of the tasks whose values were looked up: what the ledger knows them by."""
+        found: dict[str, Output] = {}
+        for task_id in sorted(self._read):
+            value = await self._lookup(task_id, RETURN_VALUE)
+            for result in value if isinstance(value, list) else [value]:
+                found |= written(result)
+        return found
 
     async def _reference(self, value: Any) -> Any:  # noqa: ANN401 - a scalar, or Airflow's own reference
         """Follow a reference that Airflow deserialized, as it stands in a mapped operator's arguments."""
@@ -104,6 +120,8 @@ class Resolver:
 
     async def _xcom(self, task_id: str, key: str) -> Any:  # noqa: ANN401 - any JSON
         found = await self._lookup(task_id, key)
+        if key != RETURN_VALUE:
+            self._read.add(task_id)
         if found is None:
             raise ReferenceError_(f"task {task_id} left no {key!r}: it was skipped, or names its outputs otherwise")
         return found
@@ -119,15 +137,14 @@ class Resolver:
         return [value for value in values if value is not None]
 
     async def _one(self, task_id: str, key: str, map_index: int) -> Any:  # noqa: ANN401 - any JSON
-        return await XCom.aget_one(
-            key=key, dag_id=self._dag_id, task_id=task_id, run_id=self._run_id, map_index=map_index
-        )
+        where = {"dag_id": self._dag_id, "task_id": task_id, "run_id": self._run_id, "map_index": map_index}
+        return await asked(lambda: XCom.aget_one(key=key, **where))
 
     async def _count(self, task_id: str) -> int:
         from airflow.sdk.execution_time import task_runner  # noqa: PLC0415 - bound when the triggerer has started
 
         request = GetTICount(dag_id=self._dag_id, task_ids=[task_id], run_ids=[self._run_id])
-        answer = await task_runner.SUPERVISOR_COMMS.asend(request)
+        answer = await asked(lambda: task_runner.SUPERVISOR_COMMS.asend(request))
         return answer.count if isinstance(answer, TICount) else 0
 
 

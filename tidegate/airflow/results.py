@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import DeleteXCom
 from airflow.sdk.execution_time.xcom import XCom
+
+from tidegate.airflow.supervisor import asked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -97,11 +100,10 @@ async def hand_back(found: Mapping[str, Any], run: Identity) -> None:
     `TaskSuccessEvent(xcoms=...)` would store JSON inside a JSON string and no length (apache-airflow 3.3.2).
     """
     for key, value in found.items():
-        await XCom.aset(
-            key=key, value=value, **_of(run), _mapped_length=mapped_length(value) if key == RETURN_VALUE else None
-        )
+        length = mapped_length(value) if key == RETURN_VALUE else None
+        await asked(partial(XCom.aset, key=key, value=value, **_of(run), _mapped_length=length))
     if run.try_number > 1:
-        await task_runner.SUPERVISOR_COMMS.asend(DeleteXCom(key=FAILURE, **_of(run)))
+        await asked(lambda: task_runner.SUPERVISOR_COMMS.asend(DeleteXCom(key=FAILURE, **_of(run))))
 
 
 async def leave_failure(failure: Failure, run: Identity, *, step: str) -> None:

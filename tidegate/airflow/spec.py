@@ -35,6 +35,22 @@ class SpecError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LedgerRules:
+    """When a step's recorded result may be used again. Field names are the keys of the JSON."""
+
+    keyed_by_time: str = "none"
+    """How far the run's time is part of the work: none, hour or minute."""
+    params: tuple[str, ...] | None = None
+    """The parameters that the work depends on; None for all that the step is given."""
+    ttl_seconds: int = 0
+    """After so many seconds a result is none; 0 is never."""
+    secret_versions: bool = False
+    """Whether a changed Secret of the step makes other work of it."""
+    reuse: bool = True
+    """False: it runs every time."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepSpec:
     """How to run one step. Field names are the keys of the JSON."""
 
@@ -45,6 +61,8 @@ class StepSpec:
     """`requests` and `limits`; a memory limit is wanted."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Plain variables, never a secret."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Of the pod, besides ours."""
     secret: str = ""
     """The Secret of this step."""
     secret_keys: tuple[str, ...] = ()
@@ -55,6 +73,7 @@ class StepSpec:
     tolerations: tuple[Mapping[str, Any], ...] = ()
     image_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
+    ledger: LedgerRules = field(default_factory=LedgerRules)
 
     def __post_init__(self) -> None:
         """Refuse what would only be noticed in the cluster, or never."""
@@ -80,10 +99,16 @@ class Platform:
 
     store_root: str
     """URL that relative paths are under, such as `s3://tidegate`."""
+    stores: Mapping[str, str] = field(default_factory=dict)
+    """Other such URLs, by names of ours."""
 
     def url(self, path: str) -> str:
-        """`path` itself where it is a URL, else the URL of `path` under the store's root."""
-        return path if "://" in path else f"{self.store_root.rstrip('/')}/{path.lstrip('/')}"
+        """`path` where it is a URL, that of `rest` in the named store for `name://rest`, else that under the root."""
+        name, colon, rest = path.partition("://")
+        if colon and name not in self.stores:
+            return path
+        root, below = (self.stores[name], rest) if colon else (self.store_root, path)
+        return f"{root.rstrip('/')}/{below.lstrip('/')}"
 
 
 def steps_namespace() -> str:
@@ -103,9 +128,12 @@ def step_spec(name: str, data: Mapping[str, str] | None) -> StepSpec:
     entry = _object(name, data)
     fields = {key: _frozen(value) for key, value in entry.items() if key in StepSpec.__dataclass_fields__}
     try:
-        return StepSpec(**{**fields, "name": name})
+        rules = LedgerRules(**{key: _frozen(value) for key, value in (entry.get("ledger") or {}).items()})
+        return StepSpec(**{**fields, "name": name, "ledger": rules})
     except TypeError as error:
-        raise SpecError(f"ConfigMap {CONFIG_MAP}, key {name}: {str(error).removeprefix('StepSpec.')}") from None
+        raise SpecError(
+            f"ConfigMap {CONFIG_MAP}, key {name}: {str(error).removeprefix('StepSpec.').removeprefix('LedgerRules.')}"
+        ) from None
 
 
 def platform(data: Mapping[str, str] | None) -> Platform:
@@ -117,7 +145,7 @@ def platform(data: Mapping[str, str] | None) -> Platform:
     entry = _object(PLATFORM_KEY, data) if PLATFORM_KEY in (data or {}) else {}
     if not entry.get("store_root"):
         raise SpecError("set store.root in the chart's values, such as s3://bucket")
-    return Platform(store_root=entry["store_root"])
+    return Platform(store_root=entry["store_root"], stores=entry.get("stores") or {})
 
 
 def _object(key: str, data: Mapping[str, str] | None) -> dict[str, Any]:

@@ -56,6 +56,7 @@ class StepOperator(KubernetesPodOperator):
         start_timeout, schedule_timeout: For image and start, and for a node with room.
         queue_timeout: For a place among the running steps, where the chart sets limits.
         connection: An Airflow connection to another cluster than the one Airflow runs in.
+        force: True runs it whatever the ledger has recorded; a run's conf can say so too, see `request.FORCE`.
         kwargs: Options of any Airflow task, such as `retries`; none that describe the pod.
     """
 
@@ -76,6 +77,7 @@ class StepOperator(KubernetesPodOperator):
         schedule_timeout: timedelta = TIMEOUTS["schedule_timeout"],
         queue_timeout: timedelta = TIMEOUTS["queue_timeout"],
         connection: str | None = None,
+        force: bool = False,
         **kwargs: Any,  # noqa: ANN401 - Airflow's own
     ) -> None:
         own = timeout or kwargs.get("execution_timeout")
@@ -88,7 +90,7 @@ class StepOperator(KubernetesPodOperator):
         self.step_params = {} if step_params is None else step_params
         self.inputs = {} if inputs is None else inputs
         self.output_url = output_url
-        self.worker = worker
+        self.worker, self.force = worker, force
         self.timeout, self.queue_timeout, self.connection = own, queue_timeout, connection
         self.start_timeout, self.schedule_timeout = start_timeout, schedule_timeout
         self.path, self.path_reason = paths.choose(vars(self), worker=worker, version=airflow_version())
@@ -181,6 +183,7 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "queue": options["queue_timeout"].total_seconds(),
         "retries": options.get("retries") or 0,
         "connection": options.get("connection"),
+        "force": bool(options.get("force")),
     }
 
 

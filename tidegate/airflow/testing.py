@@ -16,49 +16,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-import uuid
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from airflow.executors.workloads.task import TaskInstanceDTO
-from airflow.jobs.triggerer_job_runner import TriggerRunner
-from airflow.sdk.api.datamodels._generated import VariableResponse
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import (
-    DeleteXCom,
-    GetTaskStates,
-    GetTICount,
-    GetVariable,
-    GetXCom,
-    OKResponse,
-    SetXCom,
-    TaskStatesResult,
-    TICount,
-    VariableResult,
-    XComResult,
-)
-from airflow.serialization.decoders import smart_decode_trigger_kwargs
-from airflow.serialization.serialized_objects import DagSerialization
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
+from tidegate.airflow.clerk import close_clerks
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.spec import PLATFORM_KEY
-from tidegate.airflow.trigger import StepTrigger
+from tidegate.airflow.stand_in import FakeAirflow, make_trigger
 from tidegate.airflow.watch import close_shared, connector
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from tidegate.airflow.kube import Pods
+    from tidegate.airflow.trigger import StepTrigger
 
 SECONDS = 300.0
 """A step under test that takes longer has failed."""
 
 CLOSING_SECONDS = 0.25
 """TLS connections close this much later, https://docs.aiohttp.org/en/stable/client_advanced.html#graceful-shutdown"""
+
+
+__all__ = ["FakeAirflow", "StepRun", "make_trigger", "run_step"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,109 +105,7 @@ def run_step(
     )
     with structlog.testing.capture_logs() as entries:
         event = asyncio.run(_first_event(trigger, connect or _opens(local), comms, meanwhile))
-    return _run_of(event, comms, [str(entry["event"]) % entry.get("positional_args", ()) for entry in entries])
-
-
-def make_trigger(
-    task: Any,  # noqa: ANN401 - a StepOperator or a mapped one
-    *,
-    comms: FakeAirflow,
-    conf: Mapping[str, Any] | None = None,
-    logical_date: datetime | None = datetime(2026, 1, 1, tzinfo=UTC),
-    run_id: str = "test",
-    map_index: int = -1,
-    try_number: int = 1,
-    ti_id: uuid.UUID | None = None,
-) -> StepTrigger:
-    """Make the trigger as Airflow's triggerer does: from the serialized DAG, with a template context."""
-    encoded = DagSerialization.to_dict(task.dag)
-    ti = TaskInstanceDTO.model_construct(
-        id=ti_id or uuid.uuid4(),
-        dag_id=task.dag_id,
-        run_id=run_id,
-        task_id=task.task_id,
-        map_index=map_index,
-        try_number=try_number,
-        start_date=datetime.now(tz=UTC),
-    )
-    run = _dag_run(task.dag_id, run_id, conf=conf, logical_date=logical_date)
-    with comms.installed():
-        runtime = TriggerRunner.create_runtime_ti(ti, encoded, run)
-        context = runtime.get_template_context()
-    args: Any = runtime.task.start_trigger_args
-    if args is None:
-        raise ValueError(f"{task.task_id} starts on a worker ({task.path_reason}); run it as any other operator")
-    trigger = StepTrigger(**smart_decode_trigger_kwargs(args.trigger_kwargs))  # type: ignore[no-untyped-call]
-    trigger.task_instance = runtime  # type: ignore[assignment]
-    trigger.render_template_fields(context)
-    return trigger
-
-
-@dataclass
-class FakeAirflow:
-    """Answers what a triggerer's parent process answers, and hangs on the rest as it does.
-
-    Args:
-        xcoms: What other tasks left.
-        state: What the task's state is when somebody asks.
-    """
-
-    xcoms: Mapping[str, Mapping[str, Any]]
-    state: str = "failed"
-    written: dict[str, Any] = field(default_factory=dict)
-    lengths: dict[str, int] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    async def asend(self, message: Any) -> Any:  # noqa: ANN401 - Airflow's messages
-        """Answer as the supervisor does."""
-        answer = self.send(message)
-        if answer is None:
-            await asyncio.Event().wait()
-        return answer
-
-    def send(self, message: Any) -> Any:  # noqa: ANN401 - Airflow's messages, PLR0911
-        """Answer at once; None is what hangs for ever in a real triggerer."""
-        if isinstance(message, (SetXCom, DeleteXCom)):
-            return self._write(message)
-        if isinstance(message, GetXCom):
-            return XComResult(key=message.key, value=self._xcom(message))
-        if isinstance(message, GetTICount):
-            return TICount(
-                count=max((len(v) for v in self.xcoms.get((message.task_ids or [""])[0], {}).values()), default=0)
-            )
-        if isinstance(message, GetTaskStates):
-            task_id = (message.task_ids or [""])[0]
-            return TaskStatesResult(task_states={(message.run_ids or [""])[0]: {task_id: self.state}})
-        if isinstance(message, GetVariable):
-            return VariableResult.from_variable_response(
-                VariableResponse(key=message.key, value=self.variables.get(message.key))
-            )
-        return None
-
-    def _write(self, message: SetXCom | DeleteXCom) -> OKResponse:
-        if isinstance(message, DeleteXCom):
-            self.written.pop(message.key, None)
-            return OKResponse(ok=True)
-        self.written[message.key] = message.value
-        if message.mapped_length is not None:
-            self.lengths[message.key] = message.mapped_length
-        return OKResponse(ok=True)
-
-    def _xcom(self, message: GetXCom) -> Any:  # noqa: ANN401 - any JSON
-        value = self.xcoms.get(message.task_id, {}).get(message.key)
-        return (
-            value if message.map_index is None or message.map_index < 0 or value is None else value[message.map_index]
-        )
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Stand in for Airflow's supervisor."""
-        before = getattr(task_runner, "SUPERVISOR_COMMS", None)
-        task_runner.SUPERVISOR_COMMS = self  # type: ignore[assignment]
-        try:
-            yield
-        finally:
-            task_runner.SUPERVISOR_COMMS = before  # type: ignore[assignment]
+    return _run_of(event, comms, [_line(entry) for entry in entries])
 
 
 def _opens(pods: Pods) -> Callable[[], Awaitable[Pods]]:
@@ -249,6 +131,7 @@ async def _first_event(
             events = [event async for event in trigger.run()]
             if disturbing:
                 await disturbing
+    await close_clerks()
     await close_shared()
     await asyncio.sleep(CLOSING_SECONDS)
     return events[0]
@@ -266,27 +149,12 @@ def _run_of(event: TriggerEvent, comms: FakeAirflow, log: Sequence[str]) -> Step
     )
 
 
+def _line(entry: Mapping[str, Any]) -> str:
+    """A line of the task log; one without arguments may hold a percent sign of its own."""
+    args = entry.get("positional_args", ())
+    return str(entry["event"]) % args if args else str(entry["event"])
+
+
 def _config(commands: Mapping[str, Sequence[str]], store_root: str) -> dict[str, str]:
     entry = json.dumps({"image": "local/process", "resources": {"limits": {"memory": "512Mi"}}})
     return {PLATFORM_KEY: json.dumps({"store_root": store_root}), **dict.fromkeys(commands, entry)}
-
-
-def _dag_run(
-    dag_id: str, run_id: str, *, conf: Mapping[str, Any] | None, logical_date: datetime | None
-) -> dict[str, Any]:
-    now = datetime.now(tz=UTC)
-    return {
-        "dag_id": dag_id,
-        "run_id": run_id,
-        "logical_date": logical_date,
-        "data_interval_start": logical_date,
-        "data_interval_end": logical_date,
-        "run_after": logical_date or now,
-        "start_date": now,
-        "end_date": None,
-        "run_type": "manual",
-        "state": "running",
-        "conf": dict(conf or {}),
-        "consumed_asset_events": [],
-        "partition_key": None,
-    }

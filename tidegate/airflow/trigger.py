@@ -14,32 +14,36 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from tidegate.airflow import results
-from tidegate.airflow.admission import admitted, limits
-from tidegate.airflow.failures import Failure, Kind, Succeeded, Then
+from tidegate.airflow import once, results
+from tidegate.airflow.failures import Failure, Kind, Then
+from tidegate.airflow.follow import micros
 from tidegate.airflow.identity import UNMAPPED, Identity
 from tidegate.airflow.kill import end_pods, in_background
-from tidegate.airflow.launch import Launch
-from tidegate.airflow.order import make_order, memory_cap
+from tidegate.airflow.order import make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
+from tidegate.airflow.request import Asked, forced, make_request, run_params
 from tidegate.airflow.spec import CONFIG_MAP, SpecError
 from tidegate.airflow.templates import TemplateError, render
 from tidegate.airflow.watch import PodWatch, shared
+from tidegate.airflow.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     import jinja2
     from airflow.sdk import Context
 
     from tidegate.airflow.attempts import Order
+    from tidegate.airflow.kube import Pods
+    from tidegate.ledger import Probe, Request
 
 RENDER_SECONDS = 120.0
 """A template or an upstream value that Airflow does not answer within this is given up: it would hang for ever."""
@@ -62,6 +66,7 @@ class StepTrigger(BaseTrigger):
         mapped: Mapped arguments in the order of the DAG file.
         rendered: Whether a worker has rendered the fields already.
         logical_date: Of the run, where a worker started the step; the triggerer knows it otherwise.
+        force: Whether it runs whatever the ledger has recorded.
     """
 
     def __init__(
@@ -80,12 +85,14 @@ class StepTrigger(BaseTrigger):
         mapped: list[str] | None = None,
         rendered: bool = False,
         logical_date: str = "",
+        force: bool = False,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.step, self.step_params, self.inputs, self.output_url = step, step_params, inputs, output_url
         self.namespace, self.worker, self.budgets, self.queue = namespace, worker, budgets or {}, queue
         self.retries, self.connection, self.mapped = retries, connection, mapped or []
-        self.rendered, self.logical_date = rendered, logical_date
+        self.rendered, self.logical_date, self.force = rendered, logical_date, force
+        self._asked, self._work = Asked(force=force), None  # type: tuple[Asked, Work | None]
         self._context: Context | None = None
         self._run: Identity | None = None
         self._say: Any = structlog.get_logger("tidegate.step")
@@ -109,6 +116,7 @@ class StepTrigger(BaseTrigger):
                 "mapped": self.mapped,
                 "rendered": self.rendered,
                 "logical_date": self.logical_date,
+                "force": self.force,
             },
         )
 
@@ -134,7 +142,7 @@ class StepTrigger(BaseTrigger):
         if self._run is not None:
             await asyncio.shield(in_background(self._end_pods()))
 
-    async def _outcome(self) -> Succeeded | Failure:
+    async def _outcome(self) -> once.Result | Failure:
         try:
             run = self._run = self._identity()
             fields = await self._fields(run)
@@ -147,28 +155,26 @@ class StepTrigger(BaseTrigger):
             message = f"{type(fault).__name__}: {fault}"
             return Failure(kind=Kind.PLATFORM, message=message, then=Then.RETRY, started=False)
 
-    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Succeeded | Failure:
+    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> once.Result | Failure:
         config = await watch.pods.config(CONFIG_MAP)
         order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
-        launch = Launch(
-            order,
-            watch=watch,
-            budgets=self._budgets(),
-            memory_cap=memory_cap(config, self.step),
-            say=self._say.info,
-            emit=self._emit,
-        )
         self._show(order)
-        async with admitted(run, limits(config), watch=watch, within=self.queue, say=self._say.info) as late:
-            return late or await launch.run()
+        asked = replace(self._asked, named_output=bool(fields["output"]))
+        work = Work(order, asked, watch=watch, config=config, say=self._say.info, emit=self._emit)
+        self._work = work
+        return await work.result(budgets=self._budgets(), queue=self.queue)
 
-    async def _event(self, outcome: Succeeded | Failure) -> TriggerEvent:
-        if isinstance(outcome, Succeeded):
-            try:
-                result = await results.follow_pointer(results.parse(outcome.message), say=self._say.info)
-                return await self._succeeded(results.values(result), result)
-            except results.BadResult as fault:
-                outcome = Failure(kind=Kind.BAD_RESULT, message=str(fault), then=Then.STOP)
+    async def question(self, config: Mapping[str, str], *, probe: Probe, pods: Pods) -> Request:
+        """What `run` would ask the ledger, given the ConfigMap's data: for `tidegate plan`."""
+        run = self._identity()
+        fields = await self._fields(run)
+        order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
+        asked = replace(self._asked, named_output=bool(fields["output"]))
+        return await make_request(order, asked, probe=probe, pods=pods)
+
+    async def _event(self, outcome: once.Result | Failure) -> TriggerEvent:
+        if not isinstance(outcome, Failure):
+            return await self._succeeded(results.values(outcome), outcome)
         for line in outcome.text(step=self.step).splitlines():
             self._say.error(line)
         with suppress(Exception):
@@ -207,6 +213,7 @@ class StepTrigger(BaseTrigger):
     async def _fields(self, run: Identity) -> dict[str, Any]:
         """Render templates, follow references, and pick this instance's mapped arguments."""
         fields = {"params": self.step_params, "inputs": self.inputs, "output": self.output_url}
+        self._ask(run)
         if self.rendered:
             return fields
         try:
@@ -215,12 +222,20 @@ class StepTrigger(BaseTrigger):
                 own = await resolver.own(self.mapped)
                 fields |= {_FIELDS[key]: value for key, value in own.items() if key in _FIELDS}
                 fields = await resolver.resolve(fields)
+                self._asked = replace(self._asked, known=await resolver.known())
                 rendered: dict[str, Any] = render(fields, dict(self._context or {}))
         except TimeoutError:
             message = f"a template or an upstream value was not answered within {RENDER_SECONDS:.0f} s: {fields!r}"
             raise TemplateError(message) from None
         self._forget()
         return rendered
+
+    def _ask(self, run: Identity) -> None:
+        """Keep what the ledger wants to know of the run, before its context is let go."""
+        context: dict[str, Any] = dict(self._context or {})
+        conf = getattr(context.get("dag_run"), "conf", None)
+        force = self.force or forced(conf, task_id=run.task_id, step=self.step)
+        self._asked = Asked(run_params=run_params(context), force=force)
 
     def _forget(self) -> None:
         """Let go of the DAG that Airflow unpacked for this trigger alone: five hundred of them are gigabytes."""
@@ -249,13 +264,15 @@ class StepTrigger(BaseTrigger):
     def _emit(self, text: str, stamp: str) -> None:
         """Write a line of the pod's log with the time at which the pod printed it."""
         if stamp:
-            self._pod_log.info(text, timestamp=_micros(stamp))
+            self._pod_log.info(text, timestamp=micros(stamp))
         else:
             self._pod_log.info(text)
 
     async def _end_pods(self, *, ask: bool = True) -> None:
         if self._run is not None:
-            await end_pods(self._run, self.namespace, connection=self.connection, ask=ask, say=self._say.info)
+            ended = await end_pods(self._run, self.namespace, connection=self.connection, ask=ask, say=self._say.info)
+            if ended and self._work is not None:
+                await self._work.stopped()
 
     def _end_if_timed_out(self) -> None:
         """Airflow's own timeout calls no `on_kill`: end the pod here, once the net behind our own timeout tears."""
@@ -281,10 +298,3 @@ def _date_of(context: Context | None) -> str:
     dag_run: Any = (context or {}).get("dag_run")
     date = dag_run and (dag_run.logical_date or dag_run.run_after)
     return date.isoformat() if date else ""
-
-
-def _micros(stamp: str) -> str:
-    """Cut the node's nanoseconds to the microseconds that Airflow's log reader takes."""
-    head, _, tail = stamp.partition(".")
-    digits = tail.rstrip("Z")
-    return f"{head}.{digits[:6]}Z" if tail.endswith("Z") else stamp

@@ -18,6 +18,7 @@ from rich.console import Console
 from tidegate.cli import airflow_api, listing, local, port_forward, runs, state, step_pods, table
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
+from tidegate.cli import plan as plan_module
 from tidegate.cli import reconcile as reconcile_module
 from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
@@ -138,16 +139,32 @@ def status(context: ContextOption = None) -> None:
 def trigger(
     dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
     conf: Annotated[str, typer.Option(help="Parameters as a JSON object, such as '{\"n_estimators\": 50}'.")] = "{}",
+    force: Annotated[bool, typer.Option("--force", help="Run every step, whatever the ledger has recorded.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for the end; exit code 1 if it fails.")] = False,
     context: ContextOption = None,
 ) -> None:
     """Start a run of a pipeline and print its id."""
-    parameters = _object(conf)
+    parameters = _object(conf) | ({"force": True} if force else {})
     with airflow_api.airflow(Kubectl(state.context(context))) as api:
         run = runs.Run(dag, api.trigger(dag, conf=parameters))
         out.print(run.run_id, soft_wrap=True)
         if wait:
             _finish(api, run)
+
+
+@app.command()
+def plan(
+    dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
+    conf: Annotated[str, typer.Option(help="Parameters as a JSON object, as for `trigger`.")] = "{}",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    context: ContextOption = None,
+) -> None:
+    """Show what a run would do with each step: RUN, SKIP or WAIT, why, and the minutes it usually takes."""
+    found = plan_module.plan(Kubectl(state.context(context)), dag, conf=_object(conf))
+    if as_json:
+        out.print_json(data=found)
+    else:
+        out.print(plan_module.shown(found))
 
 
 def _object(text: str) -> dict[str, Any]:

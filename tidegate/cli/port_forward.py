@@ -29,7 +29,10 @@ FIRST_LINE_WITHIN = 15.0
 
 @dataclass
 class Forward:
-    """One `kubectl port-forward`. `local` 0 takes any free port and then keeps it."""
+    """One `kubectl port-forward`. `local` 0 takes any free port and then keeps it.
+
+    `service` may be `kind/name` as well: what is not a service has ports that no service offers.
+    """
 
     kubectl: Kubectl
     service: str
@@ -55,7 +58,8 @@ class Forward:
     def _start(self) -> str:
         """Start once; returns what kubectl complained of, or nothing when the port is open."""
         arguments = ("port-forward", "--namespace", self.namespace, "--address", "127.0.0.1")
-        command = self.kubectl.command(*arguments, f"service/{self.service}", f"{self.local or ''}:{self.port}")
+        target = self.service if "/" in self.service else f"service/{self.service}"
+        command = self.kubectl.command(*arguments, target, f"{self.local or ''}:{self.port}")
         # A file, since kubectl writes a line for every connection and would stop at a full pipe.
         with tempfile.NamedTemporaryFile(prefix="tidegate-forward-") as said:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT)

@@ -30,7 +30,9 @@ TIMEOUT = "20m"
 READY_SECONDS = 600.0
 HISTORY = 5
 """Revisions that helm keeps."""
-STEP_IMAGES_NOT = ("base", "airflow", "git_server")
+DEVCLOUD = {"datalake": "datalake", "git_server": "gitServer", "weather_api": "weatherApi"}
+"""Image of a stand-in -> its key in the values' `devcloud`."""
+STEP_IMAGES_NOT = ("base", "airflow", *DEVCLOUD)
 """Images of the list that are no steps."""
 
 
@@ -40,7 +42,7 @@ def values(refs: Mapping[str, str]) -> dict[str, Any]:
     steps = {name: {"image": ref} for name, ref in refs.items() if name not in STEP_IMAGES_NOT}
     return {
         "airflow": {"images": {"airflow": {"repository": repository, "tag": tag}}},
-        "devcloud": {"gitServer": {"image": refs["git_server"]}},
+        "devcloud": {key: {"image": refs[name]} for name, key in DEVCLOUD.items()},
         "steps": steps,
     }
 

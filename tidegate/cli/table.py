@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tidegate.cli.runs import Ran
     from tidegate.cluster.doctor import Check
 
 UI_PORT = 8080
+WEATHER = "fetch_weather"
+"""The task whose metrics are the temperatures of cities."""
 
 
 def rows(title: str, headings: Sequence[str], lines: Iterable[Sequence[Any]]) -> Table:
@@ -57,6 +59,7 @@ def where_to_look(tasks: Sequence[Ran], *, logs: Sequence[str], user: str) -> li
     lines = [
         ("model", model(tasks) or "none was published"),
         *(("metrics", line) for line in metrics(tasks)),
+        *(("weather", line) for line in weather(tasks)),
         ("UI", f"http://127.0.0.1:{UI_PORT} while `make ui` runs"),
         ("user", user),
         ("password", "`.venv/bin/tidegate password` prints it"),
@@ -70,10 +73,21 @@ def model(tasks: Iterable[Ran]) -> str:
     return next((task.outputs["model"] for task in tasks if task.task_id == "upload_model" and task.outputs), "")
 
 
+def weather(tasks: Iterable[Ran]) -> list[str]:
+    """Where the newest file of weather lies, and a line for each of its cities; nothing where there is none."""
+    found = [task for task in tasks if task.task_id == WEATHER and task.outputs]
+    lines = [[task.outputs["weather"], *_figures(task.result["metrics"])] for task in found]
+    return lines[-1] if lines else []
+
+
+def _figures(figures: Mapping[str, Any]) -> list[str]:
+    return [f"{name} {_figure(value)}" for name, value in figures.items()]
+
+
 def metrics(tasks: Iterable[Ran]) -> list[str]:
-    """The metrics that tasks reported, a line each; two that report the same give one line."""
-    found = [one.result["metrics"] for one in tasks if one.result.get("metrics")]
-    lines = [", ".join(f"{name} {_figure(value)}" for name, value in figures.items()) for figures in found]
+    """The metrics that tasks reported, a line each; two that report the same give one line. Cities are no metrics."""
+    found = [one.result["metrics"] for one in tasks if one.result.get("metrics") and one.task_id != WEATHER]
+    lines = [", ".join(_figures(figures)) for figures in found]
     return list(dict.fromkeys(lines))
 
 

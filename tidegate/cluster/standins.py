@@ -1,7 +1,7 @@
 """Images that stand in for upstream ones where no registry can be reached; they carry the upstream names.
 
-Reads: `images/standins/<folder>/`, Debian's archive, Go modules. Writes: images into the engine, each with the labels
-`dev.tidegate.stands-in-for` (the name it carries) and `dev.tidegate.content` (what it was built from).
+Reads: `images/standins/<folder>/`, Debian's archive, Go modules, npm. Writes: images into the engine, each with
+the labels `dev.tidegate.stands-in-for` (the name it carries) and `dev.tidegate.content` (what it was built from).
 Again: an image whose content label fits is not built; one of that name without our label is upstream's, and is kept.
 """
 
@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tidegate.cluster import cache, commands, debian, engine, programs
+from tidegate.cluster import cache, commands, debian, engine, npm, programs
 from tidegate.cluster.errors import CommandFailed
 from tidegate.cluster.project import STANDINS
 from tidegate.progress import progress
@@ -38,12 +38,15 @@ class StandIn:
     """The image it is built on."""
     program: str = ""
     """A program of ours that goes into its build folder."""
+    npm: bool = False
+    """Whether the packages of its lock file go there too, as `node_modules`."""
 
 
 ALL: Final = (
     StandIn("python", "python:3.13-slim-trixie", DEBIAN),
     StandIn("postgres", "postgres:17", DEBIAN),
     StandIn("git_sync", "registry.k8s.io/git-sync/git-sync:v4.4.2", "python:3.13-slim-trixie"),
+    StandIn("azurite", "mcr.microsoft.com/azure-storage/azurite:3.35.0", DEBIAN, npm=True),
     StandIn("versitygw", "ghcr.io/versity/versitygw:v1.8.0", "", "versitygw"),
 )
 """Every stand-in, each after what it is built on."""
@@ -125,13 +128,17 @@ def _ensure(item: StandIn) -> None:
         if have.get(CONTENT) == content:
             return
         program = programs.program(item.program) if item.program else None
+        modules = npm.tree(STANDINS / item.folder) if item.npm else None
         with progress.phase(f"Build a stand-in for {item.ref}"), cache.scratch(f"image-{item.folder}") as context:
             shutil.copytree(STANDINS / item.folder, context, dirs_exist_ok=True)
             if program:
                 shutil.copy2(program, context / program.name)
+            if modules:
+                shutil.copytree(modules, context / modules.name, symlinks=True)
             build(context, item.ref, labels={LABEL: item.ref, CONTENT: content}, log=f"image-{item.folder}")
 
 
 def _content(item: StandIn) -> str:
     base = labels(item.base).get(CONTENT, item.base) if item.base else ""
-    return cache.fingerprint(STANDINS / item.folder, base, programs.key(item.program) if item.program else "")
+    program = programs.key(item.program) if item.program else ""
+    return cache.fingerprint(STANDINS / item.folder, base, program, npm.key(STANDINS / item.folder) if item.npm else "")

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, select
 
 from tidegate.ledger.model import Task
-from tidegate.ledger.rows import row_of
+from tidegate.ledger.rows import is_, row_of
 from tidegate.ledger.tables import ledger_row, ledger_use
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
-    from sqlalchemy import RowMapping
+    from sqlalchemy import ColumnElement, RowMapping
 
     from tidegate.ledger.model import Row
     from tidegate.ledger.transaction import Operation, Tx
@@ -48,12 +48,11 @@ class Savings:
 
 
 def uses(filters: Mapping[str, Any], *, limit: int) -> Operation[tuple[Use, ...]]:
-    """The newest tries, by `pipeline`, `run_id`, `task_id`, `verdict` or the row's `step`."""
+    """The newest tries, by `pipeline`, `run_id`, `task_id`, `verdict`, `row_id` or the row's `step`; sets mean any."""
 
     def operation(tx: Tx) -> tuple[Use, ...]:
         query = select(ledger_use, ledger_row).join(ledger_row, ledger_row.c.id == ledger_use.c.row_id)
-        for name, value in filters.items():
-            query = query.where((ledger_row if name == "step" else ledger_use).c[name] == value)
+        query = query.where(*_conditions(filters))
         query = query.order_by(ledger_use.c.id.desc()).limit(limit).set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
         return tuple(_use(record) for record in tx.conn.execute(query).mappings())
 
@@ -73,6 +72,35 @@ def savings(found: Sequence[Use]) -> Savings:
     """What the hits among them were worth. Pure."""
     hits = [use for use in found if use.verdict == "hit"]
     return Savings(pods=len(hits), seconds=round(sum(use.saved_seconds for use in hits), 3))
+
+
+def saved(filters: Mapping[str, Any], *, since: timedelta) -> Operation[Savings]:
+    """What all hits of that time were worth, by the same filters."""
+
+    def operation(tx: Tx) -> Savings:
+        times = (ledger_row.c.datetime_started, ledger_row.c.datetime_finished)
+        query = select(*times).join(ledger_use, ledger_row.c.id == ledger_use.c.row_id)
+        recent = (ledger_use.c.verdict == "hit", ledger_use.c.datetime_decided >= tx.now - since)
+        found = tx.conn.execute(query.where(*recent, *_conditions(filters))).all()
+        seconds = sum((finished - started).total_seconds() for started, finished in found if finished)
+        return Savings(pods=len(found), seconds=round(seconds, 3))
+
+    return operation
+
+
+def names(column: str, filters: Mapping[str, Any]) -> Operation[tuple[str, ...]]:
+    """What there is to filter by: all `pipeline` or `step` of rows that fit."""
+
+    def operation(tx: Tx) -> tuple[str, ...]:
+        chosen = ledger_row.c[column]
+        query = select(chosen).where(*(is_(ledger_row.c[name], value) for name, value in filters.items()))
+        return tuple(tx.conn.execute(query.distinct().order_by(chosen)).scalars())
+
+    return operation
+
+
+def _conditions(filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
+    return [is_((ledger_row if name == "step" else ledger_use).c[name], value) for name, value in filters.items()]
 
 
 def _use(record: RowMapping) -> Use:

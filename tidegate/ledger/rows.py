@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import RowMapping, Select
+    from sqlalchemy import ColumnElement, RowMapping, Select
 
     from tidegate.ledger.model import Outcome, Request
     from tidegate.ledger.transaction import Tx
@@ -113,9 +113,12 @@ def before(tx: Tx, step: str, *, below: int | None = None) -> list[Row]:
     return read(tx, query.where(ledger_row.c.id < below) if below is not None else query)
 
 
-def matching(tx: Tx, filters: Mapping[str, str], *, limit: int) -> Sequence[Row]:
+def matching(tx: Tx, filters: Mapping[str, Any], *, limit: int) -> Sequence[Row]:
     """The newest rows whose columns have these values."""
     query = select(ledger_row).order_by(ledger_row.c.id.desc()).limit(limit)
-    for name, value in filters.items():
-        query = query.where(ledger_row.c[name] == value)
-    return read(tx, query)
+    return read(tx, query.where(*(is_(ledger_row.c[name], value) for name, value in filters.items())))
+
+
+def is_(column: ColumnElement[Any], value: object) -> ColumnElement[bool]:
+    """The column has this value; one of them, where it is a set."""
+    return column.in_(sorted(value)) if isinstance(value, set | frozenset) else column == value

@@ -24,8 +24,8 @@ from tidegate.step.errors import (
 )
 from tidegate.step.result import Output, Result
 from tidegate.step.runner import main
-from tidegate.step.secret import Secret
-from tidegate.step.settings import Run, param, secret
+from tidegate.step.secret import Secret, Secrets
+from tidegate.step.settings import Run, param, secret, secrets, setting
 from tidegate.step.stores import Body, Data, Stat, Store, Stores, store_for
 from tidegate.step.stores.reading import Hashing, publish, publish_changed, publish_once, sha256_of
 from tidegate.step.urls import Input, Prefix
@@ -47,6 +47,7 @@ __all__ = [
     "Result",
     "Run",
     "Secret",
+    "Secrets",
     "Stat",
     "StepError",
     "Stopped",
@@ -59,6 +60,8 @@ __all__ = [
     "publish_changed",
     "publish_once",
     "secret",
+    "secrets",
+    "setting",
     "sha256_of",
     "store_for",
 ]

@@ -14,8 +14,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tidegate.step.parameters import LIMITS, describe
-from tidegate.step.secret import Secret
-from tidegate.step.settings import VARIABLE, Run, fields_of
+from tidegate.step.secret import Secret, Secrets
+from tidegate.step.settings import FALLBACK, FIXED, PREFIX, VARIABLE, Run, fields_of
 from tidegate.step.urls import Input, Prefix
 
 if TYPE_CHECKING:
@@ -46,9 +46,15 @@ def _described(field: dataclasses.Field[Any], kind: Any) -> tuple[str, str]:
         Run: ("$TIDEGATE_RUN", "an object: dag_id, run_id, task_id, ..."),
         datetime: ("$TIDEGATE_RUN.logical_date", "ISO 8601 with its offset"),
         Secret: (f"${field.metadata.get(VARIABLE)}", "a secret"),
+        Secrets: (f"${field.metadata.get(PREFIX)}*", "secrets; as many as there are"),
     }
-    name, wanted = sources.get(kind) or (f"$TIDEGATE_PARAMS.{field.name}", describe(kind, field.metadata.get(LIMITS)))
-    return name, f"{wanted}; {_default(field)}"
+    if kind is Secrets:
+        return sources[kind]
+    fallback, fixed = field.metadata.get(FALLBACK, ""), FIXED in field.metadata
+    own = f"${fallback}" if fixed else f"$TIDEGATE_PARAMS.{field.name}"
+    name, wanted = sources.get(kind) or (own, describe(kind, field.metadata.get(LIMITS)))
+    otherwise = f"${fallback}, or else " if fallback and not fixed else ""
+    return name, f"{wanted}; {otherwise}{_default(field)}"
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

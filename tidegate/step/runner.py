@@ -40,18 +40,29 @@ GRACE = 20
 """Seconds after SIGTERM until the process ends in any case; Kubernetes gives it 30."""
 
 
+SERVE = "serve"
+"""The argument that makes a service of a step which can be one."""
+
+
 def main(step: str, module: ModuleType, arguments: Sequence[str]) -> int:
-    """Run one step: `module` has `Settings` and `run(settings, store) -> Result`. Returns the exit code."""
+    """Run one step: `module` has `Settings` and `run(settings, store) -> Result`. Returns the exit code.
+
+    A step that can be a service has a module `service` with `Settings` and `serve(settings)`, which runs until SIGTERM.
+    """
+    service = getattr(module, "service", None) if SERVE in arguments else None
     if {"-h", "--help"} & set(arguments):
-        sys.stdout.write(explain(step, module))
+        sys.stdout.write(explain(f"{step} {SERVE}", service) if service else explain(step, module))
         return 0
-    secrets = secret_values(os.environ, declared=secrets_of(module.Settings))
+    secrets = secret_values(os.environ, declared=secrets_of((service or module).Settings, os.environ))
     sys.stdout, sys.stderr = Redacted(sys.stdout, secrets), Redacted(sys.stderr, secrets)
     signal.signal(signal.SIGTERM, _stop)
     _log_to_standard_output()
     try:
-        _refuse(arguments)
-        _run(step, module, os.environ, secrets)
+        _refuse(arguments[1:] if service else arguments)
+        if service:
+            service.serve(read(service.Settings, os.environ))
+        else:
+            _run(step, module, os.environ, secrets)
     except Stopped as error:
         _say_last(step, error, secrets)
         os._exit(error.exit_code)  # threads of a library must not hold up a pod that is to go

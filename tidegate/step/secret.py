@@ -46,6 +46,12 @@ class Secret:
         raise TypeError("a Secret cannot be pickled; read it from the environment where it is needed")
 
 
+class Secrets(dict[str, Secret]):
+    """Several secrets, by the names of their variables."""
+
+    __slots__ = ()
+
+
 def secret_values(environ: Mapping[str, str], *, declared: Iterable[str] = ()) -> set[str]:
     """The values of the `declared` variables and of those named like a secret, also as they stand inside a URL."""
     names = {name for name in environ if _NAMES.search(name) and not _NOT_SECRET.search(name)} | set(declared)

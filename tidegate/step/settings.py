@@ -2,8 +2,8 @@
 
 Reads: TIDEGATE_PARAMS, TIDEGATE_INPUTS, TIDEGATE_OUTPUT, TIDEGATE_RUN, and one variable for each secret.
 A field's type says where it comes from: `Input` from the inputs, `Prefix` the output, `Run` the run, `datetime` the
-run's logical date in UTC, `Secret` its own variable, and everything else a parameter. The docstring under a field
-is its help.
+run's logical date in UTC, `Secret` its own variable, `Secrets` all variables that begin alike, and everything else a
+parameter, which may have a variable of its own to fall back on. The docstring under a field is its help.
 """
 
 # Values and clients have no types before they are looked at; clients are imported when used.
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 from tidegate.step.errors import BadInput, BadSettings
 from tidegate.step.parameters import LIMITS, Limits, convert
-from tidegate.step.secret import Secret
+from tidegate.step.secret import Secret, Secrets
 from tidegate.step.urls import Input, Prefix, split
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 
 VARIABLE = "variable"
 """Where a secret's field keeps the name of its variable."""
+
+PREFIX = "prefix"
+"""Where a field of several secrets keeps how their variables begin."""
+
+FALLBACK = "fallback"
+"""Where a parameter's field keeps the variable that holds its value where no run gives one."""
+
+FIXED = "fixed"
+"""Set where no run may give a value: the variable alone does."""
 
 T = TypeVar("T")
 
@@ -45,9 +54,20 @@ class Run:
     ledger_key: str = ""
 
 
-def param(default: Any = dataclasses.MISSING, **limits: Any) -> Any:
-    """A parameter with `default`; `limits` are those of `Limits`: at_least, at_most, above, below, choices."""
-    metadata = {LIMITS: Limits(**limits)}
+def param(default: Any = dataclasses.MISSING, *, variable: str = "", **limits: Any) -> Any:
+    """A parameter with `default`; `limits` are those of `Limits`: at_least, at_most, above, below, choices.
+
+    Where a run gives none, `variable` holds it: text, or JSON for lists and objects.
+    """
+    return _field(default, {LIMITS: Limits(**limits), FALLBACK: variable})
+
+
+def setting(variable: str, default: Any = dataclasses.MISSING, **limits: Any) -> Any:
+    """What the platform says and no run may change: like a parameter, but from the environment's `variable` alone."""
+    return _field(default, {LIMITS: Limits(**limits), FALLBACK: variable, FIXED: True})
+
+
+def _field(default: Any, metadata: dict[str, Any]) -> Any:
     if isinstance(default, list | dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -57,6 +77,11 @@ def secret(variable: str, *, optional: bool = False) -> Any:
     """A secret from the environment variable of that name; an optional one is None where it is not set."""
     default: Any = None if optional else dataclasses.MISSING
     return dataclasses.field(default=default, metadata={VARIABLE: variable})
+
+
+def secrets(prefix: str) -> Any:
+    """All secrets whose variables begin with `prefix`, by the name of the variable; there may be none."""
+    return dataclasses.field(metadata={PREFIX: prefix})
 
 
 def read(settings: type[T], environ: Mapping[str, str]) -> T:
@@ -75,9 +100,17 @@ def fields_of(settings: type) -> tuple[tuple[dataclasses.Field[Any], Any], ...]:
     return tuple((field, _without_none(hints[field.name])) for field in dataclasses.fields(settings))
 
 
-def secrets_of(settings: type) -> set[str]:
+def secrets_of(settings: type, environ: Mapping[str, str]) -> set[str]:
     """The names of the variables that hold secrets."""
-    return {field.metadata[VARIABLE] for field in dataclasses.fields(settings) if VARIABLE in field.metadata}
+    fields = dataclasses.fields(settings)
+    prefixes = tuple(field.metadata[PREFIX] for field in fields if PREFIX in field.metadata)
+    named = {field.metadata[VARIABLE] for field in fields if VARIABLE in field.metadata}
+    return named | {name for name in environ if name.startswith(prefixes)}
+
+
+def is_param(field: dataclasses.Field[Any], kind: Any) -> bool:
+    """Whether a run may give the field's value in `$TIDEGATE_PARAMS`."""
+    return kind not in (Input, Prefix, Run, Secret, Secrets, datetime) and FIXED not in field.metadata
 
 
 def _without_none(hint: Any) -> Any:
@@ -98,6 +131,7 @@ class _Reader:
     def value(self, field: dataclasses.Field[Any], kind: Any) -> Any:
         """The value of one field; MISSING where its default holds, or where a fault was found."""
         sources = {Input: self._input, Prefix: self._prefix, Run: self._run_of, Secret: self._secret}
+        sources[Secrets] = self._secrets
         source = sources.get(kind, self._date if kind is datetime else self._param)
         try:
             return source(field, kind)
@@ -107,9 +141,9 @@ class _Reader:
 
     def refuse_unknown(self, settings: type) -> None:
         """A misspelt name must not be passed over in silence."""
-        known = {field.name: kind for field, kind in fields_of(settings)}
-        inputs = sorted(name for name, kind in known.items() if kind is Input)
-        params = sorted(name for name, kind in known.items() if kind not in (Input, Prefix, Run, Secret, datetime))
+        known = fields_of(settings)
+        inputs = sorted(field.name for field, kind in known if kind is Input)
+        params = sorted(field.name for field, kind in known if is_param(field, kind))
         for variable, given, names in (
             ("TIDEGATE_PARAMS", self._params, params),
             ("TIDEGATE_INPUTS", self._inputs, inputs),
@@ -158,10 +192,20 @@ class _Reader:
             return dataclasses.MISSING
         raise BadSettings(f"${variable} is not set; want a secret, from the step's own Kubernetes Secret")
 
+    def _secrets(self, field: dataclasses.Field[Any], _: Any) -> Secrets:
+        prefix = field.metadata[PREFIX]
+        return Secrets((name, Secret(text)) for name, text in self._environ.items() if name.startswith(prefix) and text)
+
     def _param(self, field: dataclasses.Field[Any], kind: Any) -> Any:
-        if field.name not in self._params and _has_default(field):
+        limits, variable = field.metadata.get(LIMITS), field.metadata.get(FALLBACK, "")
+        fixed = FIXED in field.metadata
+        if field.name in self._params and not fixed:
+            return convert(f"$TIDEGATE_PARAMS.{field.name}", self._params[field.name], kind, limits)
+        if text := self._environ.get(variable):
+            return convert(f"${variable}", text, kind, limits)
+        if _has_default(field):
             return dataclasses.MISSING
-        return convert(f"$TIDEGATE_PARAMS.{field.name}", self._params.get(field.name), kind, field.metadata.get(LIMITS))
+        return convert(f"${variable}" if fixed else f"$TIDEGATE_PARAMS.{field.name}", None, kind, limits)
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:

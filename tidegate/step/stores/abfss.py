@@ -52,6 +52,10 @@ def service(account: str) -> DataLakeServiceClient:
         f"{endpoint.rstrip('/')}/{name}" if endpoint else f"https://{host}",
         credential=_credential(name),
         retry_total=4,
+        # the SDK's own waits add up to a hundred seconds, longer than a pod has to stop in
+        initial_backoff=1,
+        increment_base=2,
+        random_jitter_range=1,
         connection_timeout=5,
         read_timeout=60,
         max_single_get_size=CHUNK,

@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
-from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+from azure.core.exceptions import (
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+)
 from azure.storage.blob import BlobBlock, BlobServiceClient
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 
 FOLDER = {"hdi_isfolder": "true"}
@@ -62,6 +70,24 @@ class Lake:
         credential = {"account_name": account, "account_key": key}
         self._service = BlobServiceClient(f"{upstream}/{account}", credential=credential, retry_total=0)
         self._changing = threading.Lock()
+
+    def make(self, filesystems: Iterable[str], *, seconds: float = 120) -> None:
+        """Make what is missing; the blob service may be starting, and is waited for."""
+        until = time.monotonic() + seconds
+        for name in filesystems:
+            while not self._made(name, last=time.monotonic() > until):
+                time.sleep(0.5)
+
+    def _made(self, filesystem: str, *, last: bool) -> bool:
+        try:
+            self._service.create_container(filesystem)
+        except ResourceExistsError:
+            return True
+        except ServiceRequestError:
+            if last:
+                raise
+            return False
+        return True
 
     def create(
         self, filesystem: str, path: str, *, folder: bool, properties: str, conditions: Conditions

@@ -6,11 +6,13 @@ import http.client
 import json
 import signal
 import sys
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+import faults
 from azure.core.exceptions import HttpResponseError
 
 from datalake import sharedkey
@@ -34,6 +36,8 @@ class Account:
     key: str
     upstream: str
     lake: Lake
+    reader_key: str = ""
+    """Another key of the account, with which nothing can be changed here; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +50,12 @@ class Answer:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request; `account` is set by `serve`."""
+    """One request; `account` and `faults` are set by `serve`."""
 
     protocol_version = "HTTP/1.1"
     account: Account
+    faults: faults.Faults
+    fault: faults.Fault | None = None
 
     def handle_any(self) -> None:
         """Translate the calls that Azurite does not know, pass on all others."""
@@ -57,7 +63,17 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         _, filesystem, path = (*unquote(parts.path).lstrip("/").split("/", 2), "", "")[:3]
         path = path.strip("/")
-        if not self._is_for_the_lake(path, query):
+        if self._is_change_by_reader(query):
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self.fault = None
+            self._send(_refusal(403, "AuthorizationPermissionMismatch", "This key may read and nothing else."))
+            return
+        call = self._call(path, query)
+        self.fault = self.faults.take(call, f"{filesystem}/{path}")
+        if self.fault and self.fault.do == "status":
+            self._refuse_as_told(self.fault)
+            return
+        if call == "blob":
             self._pass_on()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -80,14 +96,31 @@ class Handler(BaseHTTPRequestHandler):
         """One line a request, without the query: it may hold a signature."""
         sys.stderr.write(f"{self.command} {urlsplit(self.path).path} {args[1] if len(args) > 1 else ''}\n")
 
-    def _is_for_the_lake(self, path: str, query: Mapping[str, str]) -> bool:
-        if query.get("resource") == "filesystem":
-            return self.command == "GET"
-        if self.command == "PUT":
-            return bool(path) and (
-                query.get("resource") in ("file", "directory") or "x-ms-rename-source" in self.headers
-            )
-        return self.command == "PATCH" or (self.command == "DELETE" and bool(path) and "restype" not in query)
+    def _call(self, path: str, query: Mapping[str, str]) -> str:
+        """What is asked, in the words of the lake; `blob` for what Azurite knows itself."""
+        if self.command == "GET" and query.get("resource") == "filesystem":
+            return "list"
+        if self.command == "PUT" and path and "x-ms-rename-source" in self.headers:
+            return "rename"
+        if self.command == "PUT" and path and query.get("resource") in ("file", "directory"):
+            return "create"
+        if self.command == "PATCH":
+            return query.get("action", "")
+        return "delete" if self.command == "DELETE" and path and "restype" not in query else "blob"
+
+    def _refuse_as_told(self, fault: faults.Fault) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.fault = None
+        refusal = _refusal(fault.status, "AsItWasTold", "As it was told.")
+        self._send(replace(refusal, headers={**refusal.headers, **fault.headers}))
+
+    def _lost(self) -> bool:
+        """Let the fault of this call, if any, delay the answer; whether it takes the answer away."""
+        if self.fault and self.fault.do == "slow":
+            time.sleep(self.fault.seconds)
+        if self.fault and self.fault.do in ("lose", "torn"):
+            self.close_connection = True
+        return bool(self.fault and self.fault.do == "lose")
 
     def _translated(self, filesystem: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
         if self.command == "GET":
@@ -141,20 +174,33 @@ class Handler(BaseHTTPRequestHandler):
             if_match=self.headers.get("If-Match", ""), if_none_match=self.headers.get("If-None-Match", "")
         )
 
+    def _is_change_by_reader(self, query: Mapping[str, str]) -> bool:
+        """Whether the reader's key would change something; a signature in the query may be its work as well."""
+        if self.command in ("GET", "HEAD") or not self.account.reader_key:
+            return False
+        return "sig" in query or not self._signature_fault(self.account.reader_key)
+
+    def _signature_fault(self, key: str) -> str:
+        return sharedkey.fault(self.command, self.path, dict(self.headers.items()), account=self.account.name, key=key)
+
     def _refuse_bad_signature(self) -> None:
-        account = self.account
-        headers = dict(self.headers.items())
-        fault = sharedkey.fault(self.command, self.path, headers, account=account.name, key=account.key)
-        if fault:
+        fault = self._signature_fault(self.account.key)
+        if fault and (not self.account.reader_key or self._signature_fault(self.account.reader_key)):
             raise Refused(403, "AuthenticationFailed", f"Server failed to authenticate the request: {fault}.")
 
     def _send(self, answer: Answer) -> None:
+        if self._lost():
+            return
         self.send_response(answer.status)
         own = {"Content-Type": "application/json", "Content-Length": str(len(answer.body)), "x-ms-version": VERSION}
         for name, value in {**own, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(answer.body)
+        if self.command != "HEAD":
+            self._write(answer.body)
+
+    def _write(self, body: bytes) -> None:
+        self.wfile.write(body[: len(body) // 2] if self.fault and self.fault.do == "torn" else body)
 
     def _pass_on(self) -> None:
         """Hand the request to the blob service and its answer back, in pieces."""
@@ -176,6 +222,8 @@ class Handler(BaseHTTPRequestHandler):
     def _hand_back(self, response: http.client.HTTPResponse) -> None:
         known = response.getheader("Content-Length") is not None or self.command == "HEAD"
         body = b"" if known else response.read()
+        if self._lost():
+            return
         self.send_response_only(response.status, response.reason)
         for name, value in response.getheaders():
             if name.lower() not in NOT_PASSED_ON:
@@ -185,15 +233,16 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         while known and self.command != "HEAD" and (piece := response.read(PIECE)):
-            self.wfile.write(piece)
+            self._write(piece)
 
 
-def serve(*, account: str, key: str, upstream: str, listen: str) -> None:
-    """Answer requests until SIGTERM."""
+def serve(account: Account, *, listen: str, admin: str) -> None:
+    """Answer requests until SIGTERM; `listen` and `admin` are host:port."""
     host, _, port = listen.rpartition(":")
-    lake = Lake(account=account, key=key, upstream=upstream)
-    bound = type("Bound", (Handler,), {"account": Account(name=account, key=key, upstream=upstream, lake=lake)})
+    wrong = faults.Faults()
+    bound = type("Bound", (Handler,), {"account": account, "faults": wrong})
     server = ThreadingHTTPServer((host, int(port)), bound)
+    faults.serve(wrong, admin)
     signal.signal(signal.SIGTERM, _stop)
     with server:
         server.serve_forever()

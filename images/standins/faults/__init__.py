@@ -1,0 +1,128 @@
+"""Faults on demand: what a stand-in does wrong, when its admin endpoint was told so.
+
+`POST /faults` adds one, a JSON object:
+    call      which call it is for, in the stand-in's own words
+    match     text that must stand in what is asked for; any by default
+    skip      such calls that go well before; 0 by default
+    times     such calls that go wrong; 1 by default
+    do        status: answered with `status` and `headers`, and not carried out
+              lose: carried out, and the connection closed without an answer
+              slow: carried out, and answered after `seconds`
+              torn: carried out, and only the first half of the answer sent
+`GET /faults` tells which wait and which were taken, in order; `DELETE /faults` forgets all.
+The endpoint has a port of its own, so that who reaches the stand-in need not reach this.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass, field, fields
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+KINDS = ("status", "lose", "slow", "torn")
+
+
+@dataclass
+class Fault:
+    """One fault, until it has been taken `times` times."""
+
+    call: str
+    do: str
+    match: str = ""
+    skip: int = 0
+    times: int = 1
+    status: int = 500
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0
+
+    def __post_init__(self) -> None:
+        if self.do not in KINDS:
+            message = f"do is {self.do!r}; want one of {', '.join(KINDS)}"
+            raise ValueError(message)
+
+
+@dataclass
+class Faults:
+    """All that are waiting, and what was taken; safe among threads."""
+
+    waiting: list[Fault] = field(default_factory=list)
+    taken: list[str] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, call: str, what: str) -> Fault | None:
+        """The fault of this call, if there is one; `what` is what is asked for."""
+        with self._lock:
+            for fault in self.waiting:
+                if fault.call == call and fault.match in what:
+                    return self._take(fault, call)
+        return None
+
+    def _take(self, fault: Fault, call: str) -> Fault | None:
+        if fault.skip:
+            fault.skip -= 1
+            return None
+        fault.times -= 1
+        if not fault.times:
+            self.waiting.remove(fault)
+        self.taken.append(f"{call} {fault.do}")
+        return fault
+
+    def add(self, document: dict[str, Any]) -> None:
+        """One more; ValueError when it is none."""
+        known = {one.name for one in fields(Fault)}
+        if not isinstance(document, dict) or not {"call", "do"} <= document.keys() <= known:
+            message = f"want call, do, and some of {', '.join(sorted(known))}"
+            raise ValueError(message)
+        with self._lock:
+            self.waiting.append(Fault(**document))
+
+    def forget(self) -> None:
+        """None waits, and none was taken."""
+        with self._lock:
+            self.waiting.clear()
+            self.taken.clear()
+
+    def state(self) -> dict[str, Any]:
+        """What `GET /faults` answers."""
+        with self._lock:
+            return {"waiting": [asdict(fault) for fault in self.waiting], "taken": list(self.taken)}
+
+
+class _Admin(BaseHTTPRequestHandler):
+    faults: Faults
+
+    def do_GET(self) -> None:
+        self._send(200 if self.path == "/faults" else 404)
+
+    def do_DELETE(self) -> None:
+        self.faults.forget()
+        self._send(200)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            self.faults.add(json.loads(body))
+        except (ValueError, TypeError) as error:
+            self._send(400, {"error": str(error)})
+        else:
+            self._send(200)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Silent: probes and tests ask often."""
+
+    def _send(self, status: int, document: dict[str, Any] | None = None) -> None:
+        body = json.dumps(document or self.faults.state()).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def serve(faults: Faults, listen: str) -> None:
+    """Answer on `host:port`, in a thread that ends with the process."""
+    host, _, port = listen.rpartition(":")
+    server = ThreadingHTTPServer((host, int(port)), type("Bound", (_Admin,), {"faults": faults}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()

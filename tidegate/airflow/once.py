@@ -1,0 +1,207 @@
+"""One step's work under the ledger: its result again where that holds, its pod where it must run.
+
+    begin --> Hit ----> the recorded result, no pod
+          --> Wait ---> ask again in a moment; no pod, no worker, no place among the running
+          --> Claim --> pods of earlier attempts are gone first; pod with the attempt's number; close with the result
+          --> Ended --> this try's own end, told once more
+          --> Blind --> the ledger is down: the pod runs, its row is written later
+
+Again: a try that is begun again gets its own attempt back and finds its pod by name. An attempt that lost its lease
+stops following its pod, whose result is nobody's, and asks anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from tidegate.airflow import attempts
+from tidegate.airflow.failures import Failure, Kind, Then
+from tidegate.airflow.identity import selector
+from tidegate.airflow.request import outputs_of
+from tidegate.ledger import Blind, Claim, Ended, Hit, LeaseLost, LedgerError, Outcome, State, Wait
+from tidegate.ledger.attempts import note
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tidegate.airflow.clerk import Clerk
+    from tidegate.airflow.kube import Pod
+    from tidegate.airflow.watch import PodWatch
+    from tidegate.ledger import Request, Row
+
+Result = dict[str, Any]
+
+STOPPED = "stopped"
+"""Exit reason of an attempt whose task a person stopped."""
+
+FOR_GOOD = frozenset(
+    {
+        Kind.BAD_INPUT,
+        Kind.BAD_RESULT,
+        Kind.CONTAINER_REFUSED,
+        Kind.IMAGE_MISSING,
+        Kind.NOT_CONFIGURED,
+        Kind.OUT_OF_MEMORY,
+        Kind.SECRET_MISSING,
+    }
+)
+"""Failures that are not retried, when they are told once more."""
+
+
+class Once:
+    """One try.
+
+    Args:
+        clerk: The ledger.
+        request: The question.
+        watch: The shared watch of the steps' namespace.
+        launch: Runs the step's pod under an attempt's number (0: none), to its result; tells the pod's name first.
+        say: Takes a line for the task log.
+    """
+
+    def __init__(
+        self,
+        clerk: Clerk,
+        request: Request,
+        *,
+        watch: PodWatch,
+        launch: Callable[[Claim | None, Callable[[str], None]], Awaitable[Result | Failure]],
+        say: Callable[..., None],
+    ) -> None:
+        self._clerk, self._ledger, self._request = clerk, clerk.ledger, request
+        self._watch, self._launch, self._say = watch, launch, say
+        self._claim: Claim | None = None
+        self._pod = ""
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> Result | Failure:
+        """See the module's picture."""
+        told = 0
+        while True:
+            verdict = await self._ledger.begin(self._request)
+            if isinstance(verdict, Wait):
+                if verdict.row.id != told:
+                    told = verdict.row.id
+                    self._say("the same work is under way in %s, row %s: waiting for it", verdict.row.run_id, told)
+                await self._wait(verdict)
+                continue
+            try:
+                return await self._on(verdict)
+            except LeaseLost as fault:
+                self._say("%s; asking the ledger anew", fault)
+
+    async def stopped(self) -> None:
+        """Close the attempt of a task that a person stopped: nobody need wait for its lease to lapse."""
+        if self._claim is not None:
+            with suppress(LedgerError):
+                await self._ledger.close(self._claim, Outcome(state=State.FAILED, exit_reason=STOPPED, pod=self._pod))
+
+    async def _on(self, verdict: Hit | Claim | Ended | Blind) -> Result | Failure:
+        match verdict:
+            case Hit(row=row):
+                self._say(
+                    "nothing has changed since row %s (%s, %s): its result is used", row.id, row.pipeline, row.run_id
+                )
+                return result_of(row)
+            case Ended(row=row):
+                self._say("this try has ended before, as row %s", row.id)
+                return result_of(row) if row.state is State.SUCCEEDED else failure_of(row)
+            case Claim():
+                return await self._claimed(verdict)
+        self._say("the ledger does not answer, the step runs without it: %s", verdict.cause)
+        return await self._closed(verdict, await self._launch(None, self._took))
+
+    async def _wait(self, verdict: Wait) -> None:
+        """Of an earlier try of the same task instance there is nothing to wait for: Airflow has given it up."""
+        mine, other = self._request.task, verdict.row
+        same = (mine.pipeline, mine.run_id, mine.task_id, mine.map_index)
+        if (
+            same == (other.pipeline, other.run_id, other.task_id, other.map_index)
+            and other.try_number < mine.try_number
+        ):
+            self._request = replace(self._request, force=True)
+            return
+        await asyncio.sleep(verdict.seconds)
+
+    async def _claimed(self, claim: Claim) -> Result | Failure:
+        self._claim = claim
+        why = claim.row.reason if not claim.row.detail else f"{claim.row.reason}: {claim.row.detail}"
+        self._say("row %s of the ledger, %s; runs because: %s", claim.fence, self._request.key.digest[:12], why)
+        async with self._clerk.holding(claim) as lost:
+            if claim.row.attempt > 1:
+                await self._remove_others(claim)
+            found = await _unless(lost, self._launch(claim, self._took))
+        return await self._closed(claim, found)
+
+    async def _closed(self, ticket: Claim | Blind, found: Result | Failure) -> Result | Failure:
+        """Write the end. A late end of an attempt that another replaced raises LeaseLost: its result is nobody's."""
+        await asyncio.gather(*self._notes)
+        row = await self._ledger.close(ticket, outcome_of(found, pod=self._pod))
+        if row is None:
+            self._say("the ledger does not answer: the step's row is written when it does")
+        self._claim = None
+        return found
+
+    def _took(self, pod: str) -> None:
+        """Write down where the attempt runs, beside its running."""
+        self._pod = pod
+        if self._claim is not None:
+            self._notes.add(asyncio.create_task(self._noted(self._claim, pod)))
+
+    async def _noted(self, claim: Claim, pod: str) -> None:
+        with suppress(LedgerError):
+            await self._ledger.do(note(claim, pod=pod))
+
+    async def _remove_others(self, claim: Claim) -> None:
+        """Delete the pods of the key's other attempts, and wait until they are gone: the work is done once."""
+        labels = {attempts.KEY: attempts.key_label(self._request.key.digest)}
+        pods, _ = await self._watch.pods.select(selector(labels))
+        others = [pod for pod in pods if attempts.fence_of(pod) != claim.fence and attempts.unfinished(pod)]
+        await asyncio.gather(*(self._remove(pod) for pod in others))
+
+    async def _remove(self, pod: Pod) -> None:
+        self._say("deleting pod %s of an attempt that was replaced", pod["metadata"]["name"])
+        await attempts.remove(self._watch, pod)
+
+
+async def _unless(lost: asyncio.Event, work: Awaitable[Result | Failure]) -> Result | Failure:
+    """Do `work` unless the lease is lost meanwhile; then it is cancelled, which ends no pod."""
+    doing, losing = asyncio.ensure_future(work), asyncio.ensure_future(lost.wait())
+    try:
+        await asyncio.wait({doing, losing}, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise LeaseLost("another attempt has taken over")
+    finally:
+        for task in (doing, losing):
+            task.cancel()
+        await asyncio.gather(doing, losing, return_exceptions=True)
+
+
+def outcome_of(found: Result | Failure, *, pod: str) -> Outcome:
+    """How an attempt ended, in the ledger's words.
+
+    A result with a `value` of its own is recorded without outputs, and so never used again: rows keep no such value.
+    """
+    if isinstance(found, Failure):
+        return Outcome(state=State.FAILED, exit_reason=found.kind.value, message=found.message, pod=pod)
+    outputs = () if "value" in found else outputs_of(found)
+    numbers = {str(k): float(v) for k, v in (found.get("metrics") or {}).items() if isinstance(v, int | float)}
+    summary = str(found.get("summary") or "")
+    return Outcome(state=State.SUCCEEDED, outputs=outputs, metrics=numbers, summary=summary, pod=pod)
+
+
+def result_of(row: Row) -> Result:
+    """The result that a row recorded, as the step itself told it."""
+    outputs = [asdict(output) for output in row.outputs]
+    return {"outputs": outputs, "metrics": dict(row.metrics), "summary": row.summary}
+
+
+def failure_of(row: Row) -> Failure:
+    """The failure that a row recorded."""
+    kind = Kind(row.exit_reason) if row.exit_reason in set(Kind) else Kind.PLATFORM
+    then = Then.STOP if kind in FOR_GOOD else Then.RETRY
+    return Failure(kind=kind, message=row.message or row.exit_reason, then=then)
