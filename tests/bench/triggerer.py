@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 PROCESSES = r"""
 for p in /proc/[0-9]*; do
   echo "@@ ${p#/proc/}"
-  printf 'command: '; tr '\0' ' ' < $p/cmdline 2>/dev/null; echo
+  printf 'command: '; cat $p/comm 2>/dev/null || echo
   printf 'stat: '; cat $p/stat 2>/dev/null
   grep -s '^VmRSS:' $p/status
   grep -s '^Pss:' $p/smaps_rollup
 done
 true
 """
-"""For a shell: a block for each process, each line `key: value`."""
+"""For a shell: a block for each process, each line `key: value`. Without `cmdline`: this shell's own is all of that."""
 
 
 @dataclass(frozen=True)
