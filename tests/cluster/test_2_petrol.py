@@ -57,7 +57,7 @@ def test_it_was_trained_on_the_csv_that_was_given(store: petrol.S3, run: dict[st
 @pytest.fixture(scope="module")
 def later(api: Airflow, run: dict[str, Any]) -> dict[str, Any]:
     """A run that began when `up` was long done, so that Airflow knows the pipelines of this checkout."""
-    return petrol.finished(api, api.trigger("petrol"))
+    return petrol.finished(api, api.trigger("petrol", conf={"force": True}))
 
 
 def test_no_worker_took_part(api: Airflow, later: dict[str, Any]) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
-SLOW = {"n_estimators": 9000}
-"""Trees enough for a training that is still going on when it is killed."""
+SLOW = {"n_estimators": 9000, "force": True}
+"""Trees enough for a training that is still going on when it is killed, and trained each time anew."""
 IN_A_WHILE = 120
 OVER = ("Succeeded", "Failed")
 
