@@ -3,7 +3,7 @@
 Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
 Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
 Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
-All but the last run two at a time, and each shows what it printed when it ends.
+All but the last run side by side, three at a time, and each shows what it printed when it ends.
 
 A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
 """
@@ -30,7 +30,7 @@ RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "cluster_un
 NEEDS_ENGINE = ("images", "cluster")
 ALONE = ("cluster",)
 """Rungs beside which nothing else runs: they wait for what others would slow down."""
-LANES = 2
+LANES = 3
 """How many of the others run at once: they wait for servers more than they compute."""
 
 console = Console(highlight=False)

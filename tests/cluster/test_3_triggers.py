@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -20,14 +21,32 @@ from tidegate.cli.kubectl import NAMESPACE
 from tidegate.cluster.project import ROOT
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
 QUICK = {"n_estimators": 5}
 SCHEDULED_SECONDS = 240
+Begun = dict[str, Future[Any]]
 HOURLY = 'schedule="@hourly"'
 YEAR = 365 * 24 * 3600
 """Airflow refuses a second run of the same logical date, in whole seconds: another call of a test needs another one."""
+
+
+@pytest.fixture(scope="module")
+def begun(api: Airflow, kubectl: Kubectl) -> Iterator[Begun]:
+    """Runs that are started side by side, each in another way; petrol runs one at a time, they wait in line."""
+    with ThreadPoolExecutor() as pool:
+        ours = pool.submit(by_our_command_line)
+        airflows = pool.submit(by_airflows_command_line, kubectl)
+        yield {
+            "rest": pool.submit(by_rest, api),
+            "form": pool.submit(by_the_form, api),
+            "our command line": ours,
+            "Airflow's command line": airflows,
+        }
 
 
 def assert_published_under(api: Airflow, run: dict[str, Any], hour: datetime) -> None:
@@ -56,15 +75,23 @@ def test_the_schedule_publishes_under_the_hour_of_its_logical_date(api: Airflow,
     assert_published_under(api, run, date)
 
 
-def test_rest_with_a_logical_date_of_another_zone_publishes_under_utc(api: Airflow) -> None:
+def by_rest(api: Airflow) -> tuple[str, datetime]:
     date = datetime.fromisoformat("2026-01-31T01:30:00+02:00").replace(microsecond=datetime.now(UTC).microsecond)
-    run_id = api.trigger("petrol", conf=QUICK, logical_date=date)
+    return api.trigger("petrol", conf=QUICK, logical_date=date), date
+
+
+def test_rest_with_a_logical_date_of_another_zone_publishes_under_utc(api: Airflow, begun: Begun) -> None:
+    run_id, date = begun["rest"].result()
     assert_published_under(api, petrol.finished(api, run_id), date)
 
 
-def test_our_command_line_without_a_logical_date_publishes_under_the_present_hour(api: Airflow) -> None:
+def by_our_command_line() -> tuple[datetime, subprocess.CompletedProcess[str]]:
     before = datetime.now(UTC)
-    done = tidegate("trigger", "petrol", "--conf", '{"n_estimators": 6}', "--wait", seconds=petrol.RUN_SECONDS)
+    return before, tidegate("trigger", "petrol", "--conf", '{"n_estimators": 6}', "--wait", seconds=petrol.RUN_SECONDS)
+
+
+def test_our_command_line_without_a_logical_date_publishes_under_the_present_hour(api: Airflow, begun: Begun) -> None:
+    before, done = begun["our command line"].result()
     assert done.returncode == 0, done.stderr
     run = api.run("petrol", done.stdout.split()[0])
     assert run
@@ -74,12 +101,17 @@ def test_our_command_line_without_a_logical_date_publishes_under_the_present_hou
     assert_published_under(api, run, petrol.hour_of(run))
 
 
-def test_airflows_command_line_with_a_logical_date_publishes_under_it(api: Airflow, kubectl: Kubectl) -> None:
+def by_airflows_command_line(kubectl: Kubectl) -> tuple[str, datetime]:
     date = datetime(2023, 1, 1, tzinfo=UTC) + timedelta(seconds=time.time() % YEAR)
     run_id = f"by-airflow-{date:%Y%m%dT%H%M%S}"
     pod = kubectl.items("pods", "--selector", "component in (scheduler, standalone)")[0]["metadata"]["name"]
     command = ("airflow", "dags", "trigger", "petrol", "--run-id", run_id, "--logical-date", date.isoformat())
     kubectl.text("exec", "--namespace", NAMESPACE, pod, "--container", "scheduler", "--", *command, timeout=180)
+    return run_id, date
+
+
+def test_airflows_command_line_with_a_logical_date_publishes_under_it(api: Airflow, begun: Begun) -> None:
+    run_id, date = begun["Airflow's command line"].result()
     assert_published_under(api, petrol.finished(api, run_id), date)
 
 
@@ -96,7 +128,7 @@ def signed_in_browser(api: Airflow) -> httpx.Client:
     return browser
 
 
-def test_the_form_without_a_logical_date_publishes_under_the_hour_of_the_click(api: Airflow) -> None:
+def by_the_form(api: Airflow) -> str:
     with closing(signed_in_browser(api)) as browser:
         params = browser.get("/api/v2/dags/petrol/details").raise_for_status().json()["params"]
         assert {"n_estimators", "test_size", "random_state", "target"} <= set(params)
@@ -104,7 +136,11 @@ def test_the_form_without_a_logical_date_publishes_under_the_hour_of_the_click(a
         filled = {name: param["value"] for name, param in params.items()} | {"n_estimators": 7}
         body = {"conf": filled, "dag_run_id": None, "logical_date": None, "note": "from the form"}
         answer = browser.post("/api/v2/dags/petrol/dagRuns", json=body).raise_for_status().json()
-    run = petrol.finished(api, answer["dag_run_id"])
+    return str(answer["dag_run_id"])
+
+
+def test_the_form_without_a_logical_date_publishes_under_the_hour_of_the_click(api: Airflow, begun: Begun) -> None:
+    run = petrol.finished(api, begun["form"].result())
     assert run["logical_date"] is None
     assert run["note"] == "from the form"
     assert_published_under(api, run, petrol.hour_of(run))
