@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -45,20 +46,27 @@ def at(kubectl: Kubectl, api: Airflow) -> Iterator[At]:
 @pytest.fixture(scope="module")
 def scenes(at: At, store: petrol.S3) -> Iterator[Scenes]:
     """All of them played to their end."""
-    accounts = "\n---\n".join(map(account, (effects.RACE, effects.FORCE)))
-    at.kubectl.text("apply", "--filename", "-", stdin=accounts)
-    with pushed(at.kubectl, effects.FILE, effects.TEXT):
-        with ThreadPoolExecutor() as threads:
-            played = play(at, threads)
-        yield played
-    at.kubectl.text("delete", "--filename", "-", stdin=accounts)
-    forget_below(store, f"{effects.PREFIX}/{NAME}")
+    try:
+        with accounts(at.kubectl, effects.RACE, effects.FORCE), pushed(at.kubectl, effects.FILE, effects.TEXT):
+            with ThreadPoolExecutor() as threads:
+                played = play(at, threads)
+            yield played
+    finally:
+        forget_below(store, f"{effects.PREFIX}/{NAME}")
 
 
-def account(dag_id: str) -> str:
-    """Whom a pipeline's pods run as; the chart makes it for its own."""
-    where = f"{{name: pipeline-{dag_id.replace('_', '-')}, namespace: {STEPS_NAMESPACE}}}"
-    return f"apiVersion: v1\nkind: ServiceAccount\nmetadata: {where}\nautomountServiceAccountToken: false\n"
+@contextmanager
+def accounts(kubectl: Kubectl, *dag_ids: str) -> Iterator[None]:
+    """Whom the pods of pipelines run as, while the block runs; the chart makes them for its own."""
+    names = [f"pipeline-{dag_id.replace('_', '-')}" for dag_id in dag_ids]
+    made = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in names]
+    where = ("--namespace", STEPS_NAMESPACE, "--filename", "-")
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+    kubectl.text("apply", *where, stdin=manifest)
+    try:
+        yield
+    finally:
+        kubectl.text("delete", *where, stdin=manifest)
 
 
 # ---------------------------------------------------------------- the same again
