@@ -3,7 +3,7 @@
 Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
 Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
 Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
-Rungs that need no engine run two at a time, and each shows what it printed when it ends.
+All but the last run two at a time, and each shows what it printed when it ends.
 
 A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
 """
@@ -28,8 +28,10 @@ HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
 RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
+ALONE = ("cluster",)
+"""Rungs beside which nothing else runs: they wait for what others would slow down."""
 LANES = 2
-"""How many rungs that need no engine run at once: they wait for servers more than they compute."""
+"""How many of the others run at once: they wait for servers more than they compute."""
 
 console = Console(highlight=False)
 
@@ -149,16 +151,16 @@ def airflow_by(report: Path) -> str:
 
 
 def run_all(rungs: list[str], times: Progress) -> list[Outcome]:
-    """Those that need no engine side by side, then the others one by one."""
+    """Those that can side by side, then the others one by one."""
 
     def timed(rung: str, *, live: bool) -> Outcome:
         with times.phase(f"rung {rung}"):
             return run(rung, live=live)
 
-    quiet = [rung for rung in rungs if rung not in NEEDS_ENGINE]
+    several = [rung for rung in rungs if rung not in ALONE]
     with ThreadPoolExecutor(max_workers=LANES) as lanes:
-        outcomes = list(lanes.map(lambda rung: timed(rung, live=len(quiet) == 1), quiet))
-    return outcomes + [timed(rung, live=True) for rung in rungs if rung in NEEDS_ENGINE]
+        outcomes = list(lanes.map(lambda rung: timed(rung, live=len(several) == 1), several))
+    return outcomes + [timed(rung, live=True) for rung in rungs if rung in ALONE]
 
 
 def main(names: list[str]) -> int:

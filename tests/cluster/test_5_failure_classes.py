@@ -28,9 +28,13 @@ AT_ONCE = 10
 """Seconds within which a start that cannot work is given up."""
 IN_A_WHILE = 180
 
+TAG = "0123456789ab"
+"""Of images that are not there; the ledger would refuse a tag that can be moved."""
+
 HOPELESS = {
-    "wrong_name": ("image_missing", {"image": "Bad//Name"}),
-    "no_image": ("image_missing", {"image": "tidegate/none:1", "image_pull_policy": "Never"}),
+    "movable_image": ("not_configured", {"image": "tidegate/hello:latest"}),
+    "wrong_name": ("image_missing", {"image": f"Bad//Name:{TAG}"}),
+    "no_image": ("image_missing", {"image": f"tidegate/none:{TAG}", "image_pull_policy": "Never"}),
     "no_secret": ("secret_missing", {"secret": "missing", "secret_keys": ["KEY"]}),
     "no_key": ("secret_missing", {"secret_keys": ["NO_SUCH_KEY"]}),
     "refused": ("not_configured", {"resources": {"requests": {"cpu": "-1"}, "limits": {"memory": "64Mi"}}}),
@@ -38,7 +42,7 @@ HOPELESS = {
 """Step -> its failure, and how it differs from `hello`. None may be tried again, though each has two retries."""
 
 OTHERS = {
-    "registry_away": ("image_waits", {"image": "registry.invalid/none:1"}),
+    "registry_away": ("image_waits", {"image": f"registry.invalid/none:{TAG}"}),
     "no_node": ("unschedulable", {"resources": {"requests": {"cpu": "1000"}, "limits": {"memory": "64Mi"}}}),
     "stuck": ("deadline", {"active_deadline_seconds": 5}),
     "no_store": ("try_later", {"env": {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_REGION": "x"}}),

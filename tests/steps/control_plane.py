@@ -121,7 +121,7 @@ class ControlPlane:
     def script(self, name: str, code: str) -> dict[str, Any]:
         """Write what image `name` runs; return the step's settings."""
         (self.scripts / f"{name}.py").write_text(code)
-        return {"image": f"local/{name}:1", "resources": {"limits": {"memory": "256Mi"}}}
+        return {"image": f"local/{name}:0123456789ab", "resources": {"limits": {"memory": "256Mi"}}}
 
     async def connect(self, namespace: str = NAMESPACE) -> Kube:
         """A client of our own kind."""

@@ -28,7 +28,7 @@ SIDE_BY_SIDE = {
     "worker_ends": ("worker_ends", {}),
     "failures": ("failures", {}),
     "marked": ("long", {}),
-    "stopped": ("long", {}),
+    "stopped": ("long", {"seconds": 301}),
     "cleared": ("long", {"seconds": 20}),
     "narrow": ("narrow", {}),
 }

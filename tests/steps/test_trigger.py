@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse
 
 from tests.steps.scene import RUN
+from tidegate.airflow import results
 from tidegate.airflow import trigger as trigger_module
 from tidegate.airflow.results import hand_back
 from tidegate.airflow.steps import step
@@ -150,6 +151,7 @@ def test_missing_upstream_value_says_which(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_template_that_hangs_all_the_same_fails_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that Airflow leaves without an answer (here: XComs of all indexes) must not hang the step."""
     monkeypatch.setattr(trigger_module, "RENDER_SECONDS", 0.5)
+    monkeypatch.setattr(results, "FAILURE_SECONDS", 0.5)
     with DAG("d", schedule=None) as dag:
         up = step("up")
         step("work", inputs={"m": up.output["model"]}, retries=1)

@@ -27,8 +27,8 @@ FAILURE = "failure"
 RESERVED = frozenset({RETURN_VALUE, FAILURE})
 """XComs that no output may be named like."""
 
-FAILURE_SECONDS = 5.0
-"""Seconds to write it; the log has it in any case."""
+FAILURE_SECONDS = 20.0
+"""Seconds to write it: the first question after a triggerer's start takes up to seven. The log has it in any case."""
 
 POINTER_SECONDS = 20.0
 """Seconds to fetch a result that was too long for the termination message."""
