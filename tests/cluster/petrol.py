@@ -9,16 +9,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tidegate.cli import runs
+from tidegate.cli import runs, step_pods
 from tidegate.cli.objects import BUCKET
 
 if TYPE_CHECKING:
     from tidegate.cli.airflow_api import Airflow
+    from tidegate.cli.kubectl import Kubectl
 
 S3 = Any
 """A boto3 client; boto3 makes its classes at run time."""
 ROOT = "models/petrol"
 RUN_SECONDS = 600
+SLOW = {"n_estimators": 9000, "force": True}
+"""Trees enough for a training that is still going on when it is killed, and trained each time anew."""
+IN_A_WHILE = 120
+OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True)
@@ -68,3 +73,26 @@ def folder_of(api: Airflow, run_id: str) -> str:
     result = api.xcom("petrol", run_id, "upload_model")
     urls = {one["name"]: one["url"] for one in result["outputs"]}
     return key_of(urls["card"]).removesuffix("/model_card.json")
+
+
+def training_pods(kubectl: Kubectl, run_id: str) -> list[dict[str, Any]]:
+    return step_pods.of_steps(kubectl, dag="petrol", run=run_id, task="train_model")
+
+
+def training(kubectl: Kubectl, run_id: str) -> str:
+    """The name of the training pod of a run, once it runs."""
+    found: list[str] = []
+
+    def seen() -> bool:
+        phases = [(pod["metadata"]["name"], pod["status"]["phase"]) for pod in training_pods(kubectl, run_id)]
+        found[:] = [name for name, phase in phases if phase == "Running"]
+        return bool(found)
+
+    state = lambda: str(training_pods(kubectl, run_id))  # noqa: E731 - said only when the time is over
+    runs.until(seen, seconds=IN_A_WHILE, what="a training pod that runs", state=state, every=0.5)
+    return found[0]
+
+
+def assert_no_pod_left_over(kubectl: Kubectl, run_id: str) -> None:
+    found = step_pods.of_steps(kubectl, dag="petrol", run=run_id)
+    assert [pod["metadata"]["name"] for pod in found if pod["status"]["phase"] not in OVER] == []

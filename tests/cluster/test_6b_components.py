@@ -1,6 +1,7 @@
 """Every part of the platform is killed once while steps run; it comes back, and no run is the worse for it.
 
-All parts are killed within half a minute, under the same three runs: together they take less than a kill a run would.
+All parts are killed within half a minute, under the same runs: together they take less than a kill a run would. One
+more run is of petrol, whose training pod is deleted before all that.
 `make soak` has the whole matrix, one kill at a time.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cluster import counted, kills
+from tests.cluster import counted, kills, petrol
 from tests.cluster.stage import staged
 from tests.cluster.timeline import Timeline
 from tidegate.cli.fault import Fault
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 DAG = counted.Counted("killed_under", lines=45, seconds=45)
 RUNS = 3
+HOUR = datetime(2021, 6, 15, 12, 0, 0, datetime.now(UTC).microsecond, tzinfo=UTC)
+"""Of the run of petrol: no other test publishes to it, and no earlier pass has a run of this very date."""
 STARTS_WITHIN = 120
 ENDS_WITHIN = 400
 PAUSE_SECONDS = 4.0
@@ -39,6 +43,9 @@ class Aftermath:
 
     timeline: Timeline
     run_ids: list[str]
+    petrol_id: str
+    deleted: str = ""
+    """The training pod that was deleted."""
     shots: dict[str, kills.Aim] = field(default_factory=dict)
     not_back: dict[str, str] = field(default_factory=dict)
     """Part -> why it is not running again."""
@@ -50,7 +57,13 @@ def aftermath(api: Airflow, kubectl: Kubectl, store: counted.S3) -> Iterator[Aft
     if not kills.reachable(kubectl):
         pytest.skip("optional: the processes of this cluster cannot be reached")
     with staged(kubectl, api, {DAG.dag_id: DAG.text}), Timeline(kubectl, STEPS_NAMESPACE, DAG.selector) as timeline:
-        found = Aftermath(timeline, [api.trigger(DAG.dag_id) for _ in range(RUNS)])
+        found = Aftermath(
+            timeline,
+            [api.trigger(DAG.dag_id) for _ in range(RUNS)],
+            api.trigger("petrol", conf=petrol.SLOW, logical_date=HOUR),
+        )
+        found.deleted = petrol.training(kubectl, found.petrol_id)
+        kubectl.text("delete", "pod", found.deleted, "--namespace", STEPS_NAMESPACE, "--wait=false")
         timeline.until(
             lambda lives: sum("running" in one.times for one in lives) == RUNS,
             seconds=STARTS_WITHIN,
@@ -90,3 +103,16 @@ def test_a_run_has_one_effect_a_whole_log_and_one_pod_a_step(
     counted.assert_complete_log(api, DAG, run_id)
     made = {task: len(counted.pods(aftermath.timeline, run_id, task)) for task in (counted.FIRST, counted.SECOND)}
     assert made == {counted.FIRST: 1, counted.SECOND: 1}
+
+
+def test_a_model_whose_training_pod_was_deleted_is_published(
+    aftermath: Aftermath, api: Airflow, kubectl: Kubectl, store: petrol.S3
+) -> None:
+    petrol.finished(api, aftermath.petrol_id)
+    found = petrol.published(store, HOUR)
+    assert found.card["model"]["sha256"] == found.model_sha256
+    assert found.card["parameters"]["n_estimators"] == petrol.SLOW["n_estimators"]
+    names = [pod["metadata"]["name"] for pod in petrol.training_pods(kubectl, aftermath.petrol_id)]
+    assert names
+    assert aftermath.deleted not in names
+    petrol.assert_no_pod_left_over(kubectl, aftermath.petrol_id)

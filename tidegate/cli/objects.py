@@ -23,10 +23,11 @@ PETROL_KEY = "data/petrol_consumption.csv"
 
 @contextmanager
 def object_store(kubectl: Kubectl) -> Iterator[Any]:
-    """A boto3 S3 client, signed in as the store's root, while the block runs."""
+    """A boto3 S3 client, signed in as the store's root, while the block runs; its way in is renewed where it broke."""
     keys = kubectl.secret(SECRET)
     with forward(kubectl, SERVICE, PORT) as way:
         client = _client(f"http://{way.address}", keys["ROOT_ACCESS_KEY"], keys["ROOT_SECRET_KEY"])
+        client.meta.events.register("before-send.s3", lambda **_: way.ensure())
         try:
             yield client
         finally:
