@@ -86,7 +86,7 @@ class Outage:
 
 def play_outage(at: At) -> Outage:
     conf = {"n_estimators": 2500, "random_state": SEED}
-    begun = at.start("petrol", conf, date=some_hour(2014))
+    begun = at.start("petrol", conf, date=datetime(2014, 1, 1, tzinfo=UTC) + fraction())
     effects.next_running(at.timeline, TRAIN, {begun.run_id})
     with book.locked_out(at.kubectl):
         during = at.start("hello", {"name": NAME})
@@ -99,10 +99,9 @@ def done_in_time(at: At, begun: Run, during: Run) -> bool:
     return trained in runs.OVER and at.state(during) in runs.OVER
 
 
-def some_hour(year: int) -> datetime:
-    """An hour of a year, with a fraction that no other run has."""
-    fraction = timedelta(seconds=random.randrange(3500), microseconds=random.randrange(10**6))  # noqa: S311
-    return datetime(year, 1, 1, tzinfo=UTC) + timedelta(hours=random.randrange(8000)) + fraction  # noqa: S311
+def fraction() -> timedelta:
+    """Of an hour: Airflow refuses a second run of the same logical date."""
+    return timedelta(seconds=random.randrange(3500), microseconds=random.randrange(10**6 - 1))  # noqa: S311
 
 
 @dataclass(frozen=True)
@@ -112,31 +111,36 @@ class Petrol:
     """What its tasks handed on before it was cleared."""
     again: Run
     """The same parameters and hour."""
-    later: Run
-    """The next hour."""
     hour: datetime
+    """The first's, which is the hour before this one."""
     plan: list[dict[str, Any]]
-    planned: Run
+    later: Run
+    """The same parameters in this hour, as planned."""
 
 
 def play_petrol(at: At) -> Petrol:
-    conf, date = {"n_estimators": 5, "random_state": SEED + 1}, some_hour(2015)
+    conf, date = {"n_estimators": 5, "random_state": SEED + 1}, last_hour()
     first = at.start("petrol", conf, date=date)
     at.green(first)
     values = {task: at.value(first, task) for task in (TRAIN, UPLOAD)}
     with ThreadPoolExecutor(1) as beside:
-        planning = beside.submit(planned_by_us, conf)
+        planning = beside.submit(planned, conf)
         again = at.start("petrol", conf, date=date + timedelta(microseconds=1))
-        later = at.start("petrol", conf, date=date + timedelta(hours=1))
         at.green(again)
         at.api.call("POST", f"dags/petrol/dagRuns/{first.run_id}/clear", json={"dry_run": False, "only_failed": False})
-        at.green(later, first)
-    planned = at.start("petrol", conf)
-    at.green(planned)
-    return Petrol(first, values, again, later, date, planning.result(), planned)
+        at.green(first)
+    later = at.start("petrol", conf)
+    at.green(later)
+    return Petrol(first, values, again, date, planning.result(), later)
 
 
-def planned_by_us(conf: dict[str, Any]) -> list[dict[str, Any]]:
+def last_hour() -> datetime:
+    """A moment of the hour before this one that no other run has."""
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return now - timedelta(hours=1) + fraction()
+
+
+def planned(conf: dict[str, Any]) -> list[dict[str, Any]]:
     told = tidegate("plan", "petrol", "--conf", json.dumps(conf), "--json", seconds=200)
     assert told.returncode == 0, told.stderr
     return list(json.loads(told.stdout))
