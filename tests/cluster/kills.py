@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 BACK_SECONDS = 400
 """For a container that is killed the third time within ten minutes: the kubelet then waits, up to 5 minutes."""
+AIM_SECONDS = 90
+"""For the kubelet to tell again what runs."""
 KUBELET = "kubelet"
 DATABASE = "database"
 AIRFLOW = ("scheduler", "triggerer", "api-server", "dag-processor")
@@ -58,14 +60,32 @@ def reachable(kubectl: Kubectl) -> bool:
 
 
 def aim(kubectl: Kubectl, component: str, *, pod: str = "") -> Aim:
-    """The main process of a component now; of a given pod where several have it."""
+    """The main process of a component; of a given pod where several have it.
+
+    While the kubelet restarts, pods are told of with containers that are gone: it is looked for until both agree.
+    """
     if component == KUBELET:
         return Aim(component, int(in_node("systemctl", "show", KUBELET, "--property=MainPID", "--value")))
-    found = [one for one in pods_of(kubectl, component) if pod in ("", one["metadata"]["name"])]
-    identity = container(found[0], component)["containerID"].rpartition("/")[2]
-    return Aim(
-        component, pids(in_node("ctr", "--namespace=k8s.io", "tasks", "ls"))[identity], found[0]["metadata"]["name"]
-    )
+    found: list[Aim] = []
+
+    def seen() -> bool:
+        found[:] = _aims(kubectl, component, pod)
+        return bool(found)
+
+    state = lambda: str([container(one, component) for one in pods_of(kubectl, component)])  # noqa: E731 - only when late
+    runs.until(seen, seconds=AIM_SECONDS, what=f"a process of {component}", state=state, every=0.5)
+    return found[0]
+
+
+def _aims(kubectl: Kubectl, component: str, pod: str) -> list[Aim]:
+    """Those of the component's pods whose container runs, as node and API server both say."""
+    known = pids(in_node("ctr", "--namespace=k8s.io", "tasks", "ls"))
+    names = {
+        container(one, component).get("containerID", "").rpartition("/")[2]: one["metadata"]["name"]
+        for one in pods_of(kubectl, component)
+        if pod in ("", one["metadata"]["name"])
+    }
+    return [Aim(component, known[identity], name) for identity, name in names.items() if identity in known]
 
 
 def pids(listing: str) -> dict[str, int]:

@@ -66,7 +66,8 @@ def called(context):
 with DAG("worker_ends", schedule=None):
     step("report", task_id="with_outlet", outlets=[Asset("s3://bucket/model")])
     step("report", task_id="with_callback", on_success_callback=called)
-    step("report", task_id="on_worker", worker=True, params={"n": "{{ 1 + 1 }}"})
+    step("report", task_id="on_worker", worker=True, params={"n": "{{ 1 + 1 }}"}, retries=1,
+         retry_delay=timedelta(seconds=1))
 
 with DAG("consumer", schedule=[Asset("s3://bucket/model")], is_paused_upon_creation=False):
     step("report", task_id="consume")

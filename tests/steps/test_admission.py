@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tidegate.airflow.admission import Desk, holder_of, limits
+from tidegate.airflow.admission import Desk, admitted, holder_of, limits
 from tidegate.airflow.identity import Identity
 from tidegate.airflow.spec import PLATFORM_KEY, SpecError
 from tidegate.ledger.admission import Limits
@@ -105,6 +105,17 @@ def test_database_away_lets_nobody_in_and_nobody_fails(tmp_path: Path) -> None:
         return waits
 
     assert asyncio.run(story())
+
+
+def test_a_pipeline_that_nothing_limits_asks_nobody() -> None:
+    run = Identity(dag_id="free", run_id="r", task_id="t", try_number=1, logical_date="", ti_id="1")
+
+    async def story() -> object:
+        places, watch = Limits(pipelines={"petrol": 1}), cast("Any", None)
+        async with admitted(run, places, watch=watch, within=1, say=print) as late:
+            return late
+
+    assert asyncio.run(story()) is None
 
 
 def config(**entry: Any) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 Airflow's pools, max_active_tasks and parallelism hold nothing back in a triggerer, so this does.
 Reads, writes: the queue in the ledger's database, by `tidegate.ledger.admission`, one short transaction for all steps
-of this process. Without any limit in the chart's values the database is not touched.
+of this process. For a pipeline that nothing limits the database is not touched.
 Again: a try that asks again (its triggerer was killed) keeps its place and its admission.
 
 Whoever asks holds a lease, renewed by its triggerer. A lapsed one that waits is passed over until it is renewed; a
@@ -158,7 +158,7 @@ async def admitted(
 
     A block that ends gives the place back; one that is cancelled keeps it, since its pod may live on.
     """
-    if limits.cluster is None and not limits.pipelines:
+    if limits.cluster is None and limits.pipeline(run.dag_id) is None:
         yield None
         return
     desk = await _desk(watch)
