@@ -8,6 +8,8 @@ from typing import Any
 STEP, STOCK, DEFERRABLE = "bench_step", "bench_stock", "bench_deferrable"
 """One task each: `step()`; a stock KubernetesPodOperator; the same, deferrable."""
 IDLE = "bench_idle"
+HIT = "bench_hit"
+"""The steps of `petrol`."""
 
 _STEP = '''\
 """A no-op step."""
@@ -53,6 +55,24 @@ PARAMS = [{{"name": f"number {{number}}", "lines": {lines}, "seconds": {seconds}
 with DAG("{dag_id}", schedule=None, max_active_tasks={count}):
     step.partial("hello").expand(params=PARAMS)
 '''
+
+_PETROL = '''\
+"""The steps of `petrol`, which publish elsewhere."""
+
+from airflow.sdk import DAG
+
+from tidegate.airflow import step
+
+with DAG("{dag_id}", schedule=None):
+    train = step("train_model", params={{"n_estimators": 5}}, inputs={{"data": "data/petrol_consumption.csv"}})
+    inputs = {{name: train.output[name] for name in ("model", "card", "holdout")}}
+    step("upload_model", inputs=inputs, output="tests/{dag_id}")
+'''
+
+
+def petrol_like(dag_id: str) -> str:
+    """Train and publish."""
+    return _PETROL.format(dag_id=dag_id)
 
 
 def single(dag_id: str) -> str:

@@ -6,6 +6,7 @@ replaced. Exit: 0 when everything that was asked for has run; a goal that is not
   step_overhead  one no-op step by step(), by the stock operator, and as a bare pod; and the hops of step()
   fan_out        many no-op steps at once, against as many bare pods; and the requests that makes
   idle           what the triggerer uses while many steps wait
+  hit            the steps of `petrol` when nothing has changed: recorded results, no pods
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import fan_out, idle, report, step_overhead
+from tests.bench import fan_out, hit, idle, report, step_overhead
 from tests.bench.setting import Setting, Wish, setting
 from tidegate.cli import state
 from tidegate.cluster.errors import ClusterError
@@ -27,11 +28,13 @@ MEASURE: dict[str, Callable[[Setting], Any]] = {
     "step_overhead": step_overhead.measure,
     "fan_out": fan_out.measure,
     "idle": idle.measure,
+    "hit": hit.measure,
 }
 SHOW: dict[str, Callable[[Any], str]] = {
     "step_overhead": step_overhead.show,
     "fan_out": fan_out.show,
     "idle": idle.show,
+    "hit": hit.show,
 }
 
 
@@ -46,12 +49,13 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sizes", type=_sizes, default=Wish.sizes, help="of fan_out, such as 30,200 (the default)")
     parser.add_argument("--waiting", type=int, default=Wish.waiting, help="steps of idle (default %(default)s)")
     parser.add_argument("--idle-seconds", type=float, default=Wish.idle_seconds, help="default %(default)s")
+    parser.add_argument("--hits", type=int, default=Wish.hits, help="runs of hit (default %(default)s)")
     parser.add_argument("--context", help="kubeconfig context; default: that of the last `up`")
     found = parser.parse_args(words)
     if unknown := sorted(set(found.names) - set(MEASURE)):
         parser.error(f"no benchmark called {', '.join(unknown)}; want some of {', '.join(MEASURE)}")
-    if min(found.rounds, found.fan_rounds, found.waiting) < 1:
-        parser.error("--rounds, --fan-rounds and --waiting are at least 1")
+    if min(found.rounds, found.fan_rounds, found.waiting, found.hits) < 1:
+        parser.error("--rounds, --fan-rounds, --waiting and --hits are at least 1")
     return found
 
 
@@ -80,7 +84,7 @@ def measure(at: Setting, names: Sequence[str]) -> dict[str, str]:
 def main(words: Sequence[str]) -> int:
     """Measure, and say where the report is."""
     asked = arguments(words)
-    wish = Wish(asked.rounds, asked.fan_rounds, asked.sizes, asked.waiting, asked.idle_seconds)
+    wish = Wish(asked.rounds, asked.fan_rounds, asked.sizes, asked.waiting, asked.idle_seconds, asked.hits)
     names = [name for name in MEASURE if not asked.names or name in asked.names]
     with setting(state.context(asked.context), wish) as at:
         faults = measure(at, names)

@@ -31,6 +31,8 @@ class Wish:
     """How many steps wait while the triggerer is looked at."""
     idle_seconds: float = 60.0
     """How long it is looked at."""
+    hits: int = 10
+    """Runs in which nothing has changed."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bench import bare, dags, fan_out, figures, hops, idle, report, run, step_overhead
+from tests.bench import bare, dags, fan_out, figures, hit, hops, idle, report, run, step_overhead
 
 METRICS = """\
 # TYPE apiserver_request_total counter
@@ -105,12 +105,13 @@ def test_a_bare_pod_is_the_steps_pod_but_for_its_name_node_and_owner() -> None:
     assert "status" not in pod
 
 
-@pytest.mark.parametrize("dag_id", [dags.STEP, dags.STOCK, dags.IDLE])
+@pytest.mark.parametrize("dag_id", [dags.STEP, dags.STOCK, dags.IDLE, dags.HIT])
 def test_dag_files_are_python_and_name_themselves(dag_id: str) -> None:
     texts = {
         dags.STEP: dags.single(dags.STEP),
         dags.STOCK: dags.stock(dags.STOCK, {"metadata": {"namespace": "it's \n \\n"}}, deferrable=True),
         dags.IDLE: dags.fan(dags.IDLE, 5, seconds=60),
+        dags.HIT: dags.petrol_like(dags.HIT),
     }
     compile(texts[dag_id], dag_id, "exec")
     assert f'DAG("{dag_id}"' in texts[dag_id]
@@ -156,12 +157,29 @@ def test_what_steps_wait_for_is_set_without_touching_the_rest() -> None:
     assert idle.for_a_node(config)["hello"] == '{"image": "i", "node_selector": {"tidegate.dev/bench": "nowhere"}}'
 
 
+def test_a_hit_is_timed_from_its_tasks_start_to_its_end() -> None:
+    task = {"start_date": START.isoformat(), "end_date": (START + timedelta(seconds=1.5)).isoformat()}
+    first = {"timestamp": (START + timedelta(seconds=0.5)).isoformat(), "event": "x"}
+    assert hit.times(task, [first]) == {"own": 1.5, "before": 0.5}
+    assert hit.times(task, []) == {"own": 1.5}
+
+
+def test_the_goal_of_hits_is_for_the_median_of_all_tasks() -> None:
+    samples = {"train_model": {"own": [0.5, 0.9], "before": [0.25]}, "upload_model": {"own": [1.2]}}
+    said = hit.show({"samples": samples})
+    assert "| train_model | 2 | 0.50 / 0.70 / 0.90 | 0.25 / 0.25 / 0.25 |" in said
+    assert "| upload_model | 1 | 1.20 / 1.20 / 1.20 |  |" in said
+    assert "it is 0.90 s: met." in said
+    assert "it is 1.05 s: not met." in hit.show({"samples": samples | {"upload_model": {"own": [1.2, 2.0]}}})
+
+
 def test_the_report_says_of_when_each_part_is_and_what_is_missing() -> None:
     record = {"when": "2026-01-01 00:00 UTC", "where": "2 cores", "figures": overhead()}
-    records = {"step_overhead": record, "fan_out": None, "idle": None}
+    records = {"step_overhead": record, "fan_out": None, "idle": None, "hit": None}
     said = report.text(run.SHOW, records, {"idle": "Fault: no triggerer\nmore"})
     assert "## step_overhead\n\n2026-01-01 00:00 UTC, 2 cores." in said
-    assert said.endswith("- `fan_out` has not run.\n- `idle` failed when it last ran: Fault: no triggerer\n")
+    left = ("`fan_out` has not run.", "`hit` has not run.", "`idle` failed when it last ran: Fault: no triggerer")
+    assert said.endswith("".join(f"- {line}\n" for line in left))
 
 
 def test_a_benchmark_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,7 +84,11 @@ def pods(timeline: Timeline, run_id: str, task_id: str) -> list[Life]:
 
 def versions(store: S3, dag: Counted, run_id: str) -> Counter[str]:
     """Object -> versions and marks of deletion that the store has of it, below what a run writes."""
-    prefix = f"{PREFIX}/{dag.dag_id}/{run_id}/"
+    return versions_below(store, f"{PREFIX}/{dag.dag_id}/{run_id}/")
+
+
+def versions_below(store: S3, prefix: str) -> Counter[str]:
+    """The same, below any prefix, which the names then lack."""
     pages = store.get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=prefix)
     kinds = ("Versions", "DeleteMarkers")
     return Counter(one["Key"].removeprefix(prefix) for page in pages for kind in kinds for one in page.get(kind, []))
@@ -92,7 +96,12 @@ def versions(store: S3, dag: Counted, run_id: str) -> Counter[str]:
 
 def forget(store: S3, dag: Counted) -> None:
     """Remove every version of all that the runs of the DAG wrote."""
-    pages = store.get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=f"{PREFIX}/{dag.dag_id}/")
+    forget_below(store, f"{PREFIX}/{dag.dag_id}/")
+
+
+def forget_below(store: S3, prefix: str) -> None:
+    """Remove every version of all objects below a prefix."""
+    pages = store.get_paginator("list_object_versions").paginate(Bucket=BUCKET, Prefix=prefix)
     for page in pages:
         for one in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
             store.delete_object(Bucket=BUCKET, Key=one["Key"], VersionId=one["VersionId"])

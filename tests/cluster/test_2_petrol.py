@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cluster import petrol
-from tidegate.cli import step_pods
+from tests.cluster.counted import forget_below
+from tidegate.cli import objects, step_pods
 from tidegate.cli.kubectl import STEPS_NAMESPACE
 from tidegate.cli.objects import BUCKET, PETROL_KEY
 
@@ -52,6 +53,21 @@ def test_it_was_trained_on_the_csv_that_was_given(store: petrol.S3, run: dict[st
     assert data["sha256"] == hashlib.sha256(installed.csv.read_bytes()).hexdigest()
     assert data["etag"].strip('"') == store.head_object(Bucket=BUCKET, Key=PETROL_KEY)["ETag"].strip('"')
     assert data["rows"] == len(installed.csv.read_text().strip().splitlines()) - 1
+
+
+def test_the_same_csv_again_is_no_new_version(store: petrol.S3, installed: Installed) -> None:
+    """Which would be another input, so that every training ran again after an `up` that changed nothing."""
+    before = store.head_object(Bucket=BUCKET, Key=PETROL_KEY)["VersionId"]
+    assert not objects.replace(store, PETROL_KEY, installed.csv.read_bytes(), media="text/csv")
+    assert store.head_object(Bucket=BUCKET, Key=PETROL_KEY)["VersionId"] == before
+
+
+def test_another_body_is_a_new_version(store: petrol.S3) -> None:
+    key = "tests/replaced"
+    written = [objects.replace(store, key, body, media="text/plain") for body in (b"1", b"1", b"2")]
+    assert written == [True, False, True]
+    assert petrol.body(store, key) == b"2"
+    forget_below(store, key)
 
 
 @pytest.fixture(scope="module")

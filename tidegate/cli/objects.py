@@ -1,6 +1,7 @@
 """The development object store, from this machine.
 
-Reads: the Secret `versitygw`. Writes: objects in the bucket `tidegate`. Again: a put replaces; versions are kept.
+Reads: the Secret `versitygw`. Writes: objects in the bucket `tidegate`; versions are kept. Again: the same bytes are
+not written, since a new version of them would be new work for every step that reads it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,18 @@ def object_store(kubectl: Kubectl) -> Iterator[Any]:
             yield client
         finally:
             client.close()
+
+
+def replace(store: Any, key: str, body: bytes, *, media: str) -> bool:  # noqa: ANN401 - boto3 has no types
+    """Make `body` the object's newest version; False where it is already."""
+    try:
+        known = store.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    except store.exceptions.NoSuchKey:
+        known = None
+    if known == body:
+        return False
+    store.put_object(Bucket=BUCKET, Key=key, Body=body, ContentType=media)
+    return True
 
 
 def _client(endpoint: str, access: str, secret: str) -> Any:  # noqa: ANN401 - boto3 has no types

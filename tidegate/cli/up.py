@@ -126,7 +126,8 @@ def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
 def upload(kubectl: Kubectl, csv: Path) -> None:
     """Make `csv` what the pipeline `petrol` trains on."""
     with objects.object_store(kubectl) as store:
-        store.put_object(Bucket=objects.BUCKET, Key=objects.PETROL_KEY, Body=csv.read_bytes(), ContentType="text/csv")
+        if not objects.replace(store, objects.PETROL_KEY, csv.read_bytes(), media="text/csv"):
+            console.print("  it is there already")
 
 
 def _demos(kubectl: Kubectl) -> list[runs.Ran]:
