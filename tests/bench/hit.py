@@ -48,11 +48,12 @@ def _within_one_hour(count: int) -> None:
     """Wait for the next hour where the runs would not fit into this one: `upload_model` has other work to do then."""
     left = HOUR_SECONDS - datetime.now(UTC).timestamp() % HOUR_SECONDS
     if left < RUN_SECONDS / 5 + 10 * count:
+        console.print(f"  waiting {left:.0f} s for the next hour: the runs must all be of one")
         time.sleep(left + 1)
 
 
 def _once(at: Setting) -> airflow_runs.Ended:
-    ended = airflow_runs.once(at.airflow, dags.HIT, seconds=RUN_SECONDS)
+    ended = airflow_runs.once(at.airflow, dags.HIT, seconds=RUN_SECONDS, force=False)
     if ended.green != len(ended.tasks):
         raise AssertionError(f"{dags.HIT} {ended.run['dag_run_id']} ended {ended.run['state']}")
     return ended

@@ -71,7 +71,7 @@ def measure(at: Setting) -> dict[str, Any]:
 
 
 def _waiting(at: Setting) -> dict[str, Any]:
-    run_id = at.airflow.trigger(dags.IDLE)
+    run_id = at.airflow.trigger(dags.IDLE, conf={"force": True})
     try:
         wait_settled(at.airflow, run_id)
         time.sleep(SETTLE_SECONDS)
