@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidegate.airflow.identity import Identity
@@ -39,12 +40,18 @@ class Scene:
         self.lines: list[str] = []
 
     def launch(
-        self, run: Identity = RUN, *, cap: str = "", params: dict[str, Any] | None = None, **budgets: Any
+        self,
+        run: Identity = RUN,
+        *,
+        cap: str = "",
+        params: dict[str, Any] | None = None,
+        fence: int = 0,
+        **budgets: Any,
     ) -> Launch:
         fields = {"params": params or {}, "inputs": {}, "output": None}
         order = make_order(CONFIG, run, step="work", namespace="tidegate-steps", **fields)
         return Launch(
-            order,
+            replace(order, fence=fence),
             watch=self.watch,
             budgets=Budgets(**budgets),
             memory_cap=cap,

@@ -31,6 +31,24 @@ def test_cancelled_start_leaves_the_pod_and_the_next_one_attaches() -> None:
     assert scene.lines == ["printed while nobody looked"]
 
 
+def test_a_start_while_the_ledger_is_away_finds_the_pod_that_was_made_under_it() -> None:
+    """A restarted triggerer whose ledger is down knows no fencing number; the pod's name has one in it."""
+    scene = Scene(None)
+
+    async def story() -> Any:
+        first = asyncio.create_task(scene.launch(fence=7).run())
+        name = await scene.pod()
+        first.cancel()
+        await asyncio.wait({first})
+        second = asyncio.create_task(scene.launch().run())
+        await asyncio.sleep(0.1)
+        await scene.pods.settle(name, done())
+        return await second
+
+    assert play(scene, story) == Succeeded("{}")
+    assert len(scene.created()) == 1
+
+
 def test_takeover_finds_the_latest_attempt_not_the_first() -> None:
     scene = Scene(None)
 

@@ -119,8 +119,8 @@ class Launch:
         """Return the pod that a later try finds: its own, or a lost try's; what others left running is gone then."""
         run, wanted = self._order.run, self._order.pod(0)
         seen = any(attempts.of_try(pod, run) for pod in self._watch.current.values())
-        if run.try_number == 1 and not (self._order.fence and seen):
-            return None
+        if run.try_number == 1 and not seen:
+            return None  # a pod that the watch does not know yet has the name that this order gives
         pods = [pod for pod in await _pods_of(self._watch, run) if not self._barred(pod)]
         own = [pod for pod in pods if attempts.of_try(pod, run)]
         lost = [pod for pod in pods if attempts.belongs(pod, run) and attempts.does_the_same(pod, wanted)]
