@@ -33,11 +33,6 @@ class Ended:
         return (max(_date(one["end_date"]) for one in self.tasks) - _date(self.run["queued_at"])).total_seconds()
 
     @property
-    def run_seconds(self) -> float:
-        """From the run's request to the run's end."""
-        return (_date(self.run["end_date"]) - _date(self.run["queued_at"])).total_seconds()
-
-    @property
     def green(self) -> int:
         """Tasks that succeeded."""
         return sum(one["state"] == "success" for one in self.tasks)

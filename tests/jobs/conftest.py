@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
 
@@ -44,6 +47,20 @@ class Place:
     store: Store
     root: Prefix
     server: Server
+
+
+@pytest.fixture
+def slept() -> Iterator[list[float]]:
+    """What was waited for, in seconds; each wait is cut short."""
+    real, waits = time.sleep, list[float]()
+
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is threading.main_thread():  # servers of these tests wait as well
+            waits.append(seconds)
+        real(min(seconds, 0.05))
+
+    with patch("time.sleep", sleep):
+        yield waits
 
 
 @pytest.fixture(autouse=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from typing import TYPE_CHECKING, Any
-from unittest.mock import patch
 
 import pytest
 
@@ -20,20 +17,6 @@ if TYPE_CHECKING:
     from tests.jobs.conftest import Place
 
 MANY = 1000
-
-
-@pytest.fixture
-def slept() -> Iterator[list[float]]:
-    """What was waited for; each wait is cut short."""
-    real, waits = time.sleep, list[float]()
-
-    def sleep(seconds: float) -> None:
-        if threading.current_thread() is threading.main_thread():  # servers of these tests wait as well
-            waits.append(seconds)
-        real(min(seconds, 0.01))
-
-    with patch("time.sleep", sleep):
-        yield waits
 
 
 @pytest.fixture

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 import pytest
 
@@ -16,24 +13,9 @@ from tests.jobs.servers import free_port
 from tidegate.step import BadInput, Secret, TryAgain
 from tidegate.step.web import Call, Limits, call, is_json, public
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 GOOD = as_json({"x": 1})
 QUICK = Limits(timeout=2, tries=3)
-
-
-@pytest.fixture(autouse=True)
-def slept() -> Iterator[list[float]]:
-    real, waits = time.sleep, list[float]()
-
-    def sleep(seconds: float) -> None:
-        if threading.current_thread() is threading.main_thread():  # servers of these tests wait as well
-            waits.append(seconds)
-        real(min(seconds, 0.05))
-
-    with patch("tidegate.step.web.time.sleep", sleep):
-        yield waits
+pytestmark = pytest.mark.usefixtures("slept")
 
 
 def test_an_answer_is_whole_with_its_status_and_headers() -> None:

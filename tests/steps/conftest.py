@@ -13,9 +13,21 @@ os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
 from tests.ledger import servers
 from tests.steps.control_plane import ControlPlane
+from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a ledger of the test's own, which the trigger asks."""
+    address = f"sqlite:///{tmp_path}/ledger.db"
+    migrate(address)
+    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
+    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
+    return address
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.steps.ledger_scene import World
-from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +19,7 @@ HOUR = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    address = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
+def world(address: str, tmp_path: Path) -> World:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "in").write_text("one")
     return World(folder=tmp_path, address=address)

@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from sqlalchemy import create_engine, text
 
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.testing import run_step
-from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -24,15 +22,6 @@ TASKS = {
     "ml_training_dag": ("common_task_1", "common_task_2", "training_task_1"),
     "ml_testing_dag": ("common_task_1", "common_task_2", "testing_task_1", "testing_task_2"),
 }
-
-
-@pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    address = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
-    return address
 
 
 def run(folder: Path, name: str, run_id: str, **conf: str) -> list[str]:

@@ -22,7 +22,6 @@ from tidegate.airflow.identity import PREFIX
 from tidegate.airflow.testing import FakeAirflow, make_trigger
 from tidegate.airflow.watch import close_shared, connector
 from tidegate.ledger import Request
-from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,11 +42,7 @@ time.sleep(60)
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    address = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
+def world(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(clerk, "BEAT_SECONDS", 0.2)
     return World(folder=tmp_path, address=address)
 

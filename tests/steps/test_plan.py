@@ -12,7 +12,6 @@ from tests.steps.ledger_scene import World
 from tidegate.airflow.plan import plan_dag
 from tidegate.airflow.steps import step
 from tidegate.ledger import Ledger
-from tidegate.ledger.migrate import migrate
 from tidegate.ledger.plan import Action, Line
 from tidegate.ledger.verify import StoreProbe
 from tidegate.step import NotFound, Stores
@@ -24,11 +23,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
-    address = f"sqlite:///{tmp_path}/ledger.db"
-    migrate(address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
-    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
+def world(address: str, tmp_path: Path) -> World:
     return World(folder=tmp_path, address=address)
 
 

@@ -17,11 +17,16 @@ The endpoint has a port of its own, so that who reaches the stand-in need not re
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import threading
 import time
 from dataclasses import asdict, dataclass, field, fields
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 KINDS = ("status", "lose", "slow", "torn")
 
@@ -133,8 +138,27 @@ class _Admin(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve(faults: Faults, listen: str) -> None:
-    """Answer on `host:port`, in a thread that ends with the process."""
+def serve(handler: type[BaseHTTPRequestHandler], *, listen: str, admin: str, **known: object) -> None:
+    """Answer as `handler` until SIGTERM; it finds `known` and its `faults` as attributes.
+
+    Args:
+        handler: The stand-in's own.
+        listen: Its `host:port`.
+        admin: The `host:port` where faults are told.
+        known: What else a request needs to know.
+    """
+    faults = Faults()
+    server, telling = _bound(handler, listen, faults=faults, **known), _bound(_Admin, admin, faults=faults)
+    threading.Thread(target=telling.serve_forever, daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+    with server:
+        server.serve_forever()
+
+
+def _bound(handler: type[BaseHTTPRequestHandler], listen: str, **known: object) -> ThreadingHTTPServer:
     host, _, port = listen.rpartition(":")
-    server = ThreadingHTTPServer((host, int(port)), type("Bound", (_Admin,), {"faults": faults}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return ThreadingHTTPServer((host, int(port)), type("Bound", (handler,), known))
+
+
+def _stop(_: int, __: FrameType | None) -> None:
+    sys.exit(0)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
 import sys
 from dataclasses import dataclass, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -19,7 +18,6 @@ from datalake.lake import Conditions, Lake, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
 
 PIECE = 1024 * 1024
 MOST_ENTRIES = 5000
@@ -236,18 +234,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(account: Account, *, listen: str, admin: str) -> None:
     """Answer requests until SIGTERM; `listen` and `admin` are host:port."""
-    host, _, port = listen.rpartition(":")
-    wrong = faults.Faults()
-    bound = type("Bound", (Handler,), {"account": account, "faults": wrong})
-    server = ThreadingHTTPServer((host, int(port)), bound)
-    faults.serve(wrong, admin)
-    signal.signal(signal.SIGTERM, _stop)
-    with server:
-        server.serve_forever()
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    sys.exit(0)
+    faults.serve(Handler, listen=listen, admin=admin, account=account)
 
 
 def _refusal(status: int, code: str, message: str) -> Answer:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hmac
 import json
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,7 +19,6 @@ from weather_api.weather import PLACES, Place, place_of, weather
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import FrameType
 
 MINUTE = 60.0
 BAD_KEY = "Invalid API key. Please see https://openweathermap.org/faq#error401 for more info."
@@ -145,15 +143,4 @@ def _degrees(text: str, most: float, name: str) -> float:
 
 def serve(*, key: str, listen: str, admin: str, per_minute: int) -> None:
     """Answer requests until SIGTERM."""
-    host, _, port = listen.rpartition(":")
-    wrong = faults.Faults()
-    bound = type("Bound", (Handler,), {"key": key, "plan": Plan(per_minute), "faults": wrong})
-    server = ThreadingHTTPServer((host, int(port)), bound)
-    faults.serve(wrong, admin)
-    signal.signal(signal.SIGTERM, _stop)
-    with server:
-        server.serve_forever()
-
-
-def _stop(_: int, __: FrameType | None) -> None:
-    sys.exit(0)
+    faults.serve(Handler, listen=listen, admin=admin, key=key, plan=Plan(per_minute))
