@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-DEMOS = ("hello", "petrol", "weather")
+DEMOS = ("hello", "people", "petrol", "weather")
 """The pipelines that `up` runs."""
 MODES = {
     "official": f"  Airflow is installed by the official chart {chart.VERSION}",
