@@ -103,7 +103,7 @@ def test_in_development_mail_goes_to_the_catcher_encrypted_and_with_a_login() ->
     assert (asked["MAILDEV_INCOMING_USER"], asked["MAILDEV_INCOMING_PASS"]) == ("username", "password")
 
 
-def test_the_catchers_certificate_is_trusted_under_its_name_by_the_strict(tmp_path: Any) -> None:  # noqa: ANN401
+def test_the_catchers_certificate_is_trusted_under_its_name_by_the_strict(tmp_path: Any) -> None:
     login = secret(render("standalone"), "maildev")
     (tmp_path / "pair.pem").write_text(login["tls.key"] + login["tls.crt"])
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
