@@ -37,7 +37,7 @@ def draw(bars: Mapping[str, list[int]], *, title: str) -> bytes:
         floor = [below + count for below, count in zip(floor, counts, strict=True)]
     axes.set(xlabel="score of the best candidate (0: none)", ylabel="records", title=title, xlim=(0, 1))
     axes.set_yscale("symlog", linthresh=1)
-    axes.legend()
+    axes.legend(loc="upper center")
     out = BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
