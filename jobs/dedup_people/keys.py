@@ -83,7 +83,7 @@ def _name_rules(name: str, p: Person, places: set[str]) -> Iterator[str]:
     if p.house:
         yield f"D|{p.house}|{p.state}|{heard}"
     for place in places:
-        yield f"E|{place[:6]}|{heard}"
+        yield f"E|{place[:8]}|{heard}"
     if p.city:
         yield f"J|{name[:3]}|{p.city}"
 

@@ -17,7 +17,7 @@ from jobs._people.database import Database, DatabaseAway, DatabaseRefused
 from jobs.send_mail import outbox
 from jobs.send_mail.compose import compose
 from jobs.send_mail.post import Server, send, session
-from tidegate.step import BadInput, BadSettings, Input, Result, Run, Secret, param, secret
+from tidegate.step import BadInput, BadSettings, Input, Result, Run, Secret, param, secret, setting
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,7 +33,9 @@ class Settings:
 
     run: Run
     """The run a failure mail is about."""
-    recipients: list[str] = param(at_least=1, at_most=100)
+    host: str = setting("SMTP_HOST", at_least=1, at_most=255)
+    """The SMTP server's name."""
+    recipients: list[str] = param(variable="MAIL_RECIPIENTS", at_least=1, at_most=100)
     """Who gets the mail."""
     kind: str = param("success", choices=("success", "failure"))
     """"success" sends what dedup_people put into the outbox; "failure" (trigger rule one_failed) tells of this run."""
@@ -41,16 +43,14 @@ class Settings:
     """The report of dedup_people, which names the batch whose mail must be out before this step is done."""
     reason: str = param("", at_most=2000)
     """For kind "failure": what is known of it, such as the names of the failed tasks."""
-    sender: str = param("tidegate@tidegate.invalid", at_least=3, at_most=200)
+    sender: str = param("tidegate@tidegate.invalid", variable="MAIL_SENDER", at_least=3, at_most=200)
     """The From address; what stands behind its @ ends the Message-ID of a failure mail."""
-    port: int = param(587, at_least=1, at_most=65535)
+    port: int = param(587, variable="SMTP_PORT", at_least=1, at_most=65535)
     """The SMTP server's port: 587 for starttls, 465 for tls."""
-    security: str = param("starttls", choices=("starttls", "tls", "none"))
+    security: str = param("starttls", variable="SMTP_SECURITY", choices=("starttls", "tls", "none"))
     """How the session is encrypted; "none" only for a catcher of your own, and it sends no login."""
     database: Secret = secret("PEOPLE_DATABASE_URL")
     """postgresql://user:password@host/database of the people's own server."""
-    host: Secret = secret("SMTP_HOST")
-    """The SMTP server's name."""
     username: Secret | None = secret("SMTP_USERNAME", optional=True)
     """Login; without it none is tried."""
     password: Secret | None = secret("SMTP_PASSWORD", optional=True)
@@ -71,7 +71,7 @@ class Settings:
     def server(self) -> Server:
         """Where mail goes."""
         return Server(
-            host=self.host.reveal(),
+            host=self.host,
             port=self.port,
             security=self.security,
             username=self.username.reveal() if self.username else "",

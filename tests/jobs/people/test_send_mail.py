@@ -34,7 +34,7 @@ def mail(catcher: Catcher, tmp_path: Path, database: str) -> Iterator[Mail]:
     def send(**values: object) -> Result:
         given = {
             "run": RUN, "recipients": ["ops@example.org"], "port": running.port, "database": Secret(database),
-            "host": Secret("127.0.0.1"), "username": Secret("mailer"), "password": Secret("letmein"),
+            "host": "127.0.0.1", "username": Secret("mailer"), "password": Secret("letmein"),
             "authority": Secret(cert.read_text()), "sender": "tidegate@example.org",
         }  # fmt: skip
         return run(Settings(**(given | values)), Stores())
@@ -160,6 +160,6 @@ def test_an_answer_that_is_final_is_not_tried_again(
 
 def test_addresses_cannot_smuggle_headers_and_a_login_is_not_sent_in_the_clear() -> None:
     with pytest.raises(BadSettings) as told:
-        Settings(run=RUN, recipients=["a@b\nBcc: c@d"], database=Secret("x"), host=Secret("h"), username=Secret("u"),
+        Settings(run=RUN, recipients=["a@b\nBcc: c@d"], database=Secret("x"), host="h", username=Secret("u"),
                  security="none")  # fmt: skip
     assert len(told.value.faults) == 2
