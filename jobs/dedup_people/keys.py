@@ -45,42 +45,49 @@ def number(text: str) -> int:
 
 def rules(person: Person) -> Iterator[str]:
     """The texts behind the keys; the letter in front is the rule's name."""
-    yield from _place_rules(person)
+    places = _places(person)
+    yield from _place_rules(person, places)
     for name in {person.first, person.last} - {""}:
-        yield from _name_rules(name, person)
+        yield from _name_rules(name, person, places)
     sounds = sorted({sound(person.first.partition(" ")[0]), sound(person.last)} - {""})
     if len(sounds) > 1:
         yield f"F|{'|'.join(sounds)}|{person.city[:3]}"
 
 
-def _place_rules(p: Person) -> Iterator[str]:
+def _places(p: Person) -> set[str]:
+    """Street and named building without blanks: people write the one where the other belongs, and blanks anywhere."""
+    named = p.unit if is_named(p.unit) else ""
+    return {p.street.replace(" ", ""), named.replace(" ", "")} - {""}
+
+
+def _place_rules(p: Person, places: set[str]) -> Iterator[str]:
+    digits, town = "".join(sorted(p.zip)), p.city.replace(" ", "")  # sorted: two digits often change places
     if p.zip and p.house:
         yield f"A|{p.zip}|{p.house}"
-    if p.street and p.house:
-        yield f"B|{p.house}|{p.street[:4]}"
-    if p.street and p.zip:
-        yield f"G|{p.street}|{p.zip[:3]}"
-    if p.street and p.city:
-        yield f"H|{p.street.partition(' ')[0]}|{p.city}"
-    if p.city and _is_named(p.unit):
-        yield f"I|{p.unit}|{p.city[:3]}"
+    for place in places:
+        if p.house:
+            yield f"B|{p.house}|{place[:4]}"
+        if p.zip:
+            yield f"G|{place[:6]}|{digits}"
+        if town:
+            yield f"H|{place[:6]}|{town[:6]}"
+    if town and is_named(p.unit):
+        yield f"I|{p.unit[:6]}|{town[:3]}"
 
 
-def _name_rules(name: str, p: Person) -> Iterator[str]:
+def _name_rules(name: str, p: Person, places: set[str]) -> Iterator[str]:
     """First and last name give the same rules, so that a swapped pair still meets."""
     heard = sound(name.partition(" ")[0] if name is p.first else name)
     if p.zip:
         yield f"C|{name[:3]}|{p.zip}"
     if p.house:
         yield f"D|{p.house}|{p.state}|{heard}"
-    if p.street:
-        yield f"E|{p.street}|{heard}"
+    for place in places:
+        yield f"E|{place[:8]}|{heard}"
     if p.city:
         yield f"J|{name[:3]}|{p.city}"
-    if _is_named(p.unit):
-        yield f"K|{p.unit}|{heard}"
 
 
-def _is_named(unit: str) -> bool:
+def is_named(unit: str) -> bool:
     """A building's name tells people apart, an apartment's number does not."""
-    return not unit[:1].isdigit() and bool(unit)
+    return bool(unit) and not unit[0].isdigit()

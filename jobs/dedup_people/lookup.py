@@ -17,26 +17,29 @@ from jobs.dedup_people.clean import Person
 from jobs.dedup_people.decide import Candidate, Stored
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import psycopg
 
     from jobs.dedup_people.decide import Record
     from jobs.dedup_people.model import Model
 
-# One index range a key, in key order: a hash or merge join would read the whole table once it looks small enough.
-_BY_KEY = """
-select k.key, p.person_id
-from unnest(%s::bigint[], %s::int[]) as k (key, room)
+# One statement, so one snapshot: the last person, who has a key, who is equal. One index range a key, in key order: a
+# hash or merge join would read the whole table once it looks small enough, but cannot be made of a lateral limit.
+_FOUND = """
+select null::bigint, null::bytea, coalesce(max(id), 0) from people.person
+union all
+select k.key, null, p.person_id
+from unnest(%(keys)s::bigint[], %(room)s::int[]) as k (key, room)
 cross join lateral (
-    select person_id from people.person_key where key = k.key and person_id > %s order by person_id limit k.room
+    select person_id from people.person_key where key = k.key and person_id > %(after)s order by person_id limit k.room
 ) p
+union all
+select null, fingerprint, id from people.person where fingerprint = any(%(marks)s::bytea[])
 """
 _PEOPLE = """
 select id, first_name, last_name, house, street, unit, city, state, zip from people.person where id = any(%s::bigint[])
 """
-_EXACT = "select fingerprint, id from people.person where fingerprint = any(%s::bytea[])"
-_LAST = "select coalesce(max(id), 0) from people.person"
 
 
 @dataclass
@@ -48,6 +51,8 @@ class Lookup:
     """By record: bits of every stored person that shares a key."""
     exact: dict[bytes, int] = field(default_factory=dict)
     seen: dict[int, int] = field(default_factory=dict)
+    likeliest: dict[int, Person] = field(default_factory=dict)
+    """Each record's best, to spare a second look; anybody may be missing here."""
 
     def stored(self) -> Stored:
         """As the decision wants it: best first."""
@@ -63,37 +68,44 @@ def nothing(records: Sequence[Record]) -> Lookup:
 
 def look_up(connection: psycopg.Connection, records: Sequence[Record], model: Model, *, cap: int,
             before: Lookup | None = None) -> Lookup:  # fmt: skip
-    """Add to `before` everybody stored since. Run it under the lock, or in a transaction with one snapshot."""
+    """Add to `before` everybody stored since."""
     before = before or nothing(records)
-    up_to = _last(connection)
-    if up_to == before.up_to:
-        return before
-    by_key = _by_key(connection, records, before, cap=cap)
-    exact = dict(before.exact)
-    fingerprints = [record.fingerprint for record in records]
-    exact.update((bytes(mark), id_) for mark, id_ in connection.execute(_EXACT, [fingerprints], binary=True))
-    pairs = _score(connection, records, _pairs(records, by_key, exact, before), model)
-    merged = [old | new for old, new in zip(before.pairs, pairs, strict=True)]
+    up_to, by_key, equal = _find(connection, records, before, cap=cap)
+    exact = before.exact | equal
+    pairs = _pairs(records, by_key, exact, before)
+    people = fetch(connection, {id_ for _, id_ in pairs})
+    scored = _score(records, [pair for pair in pairs if pair[1] in people], people, model)
+    merged = [old | new for old, new in zip(before.pairs, scored, strict=True)]
     seen = dict(before.seen)
     for key, ids in by_key.items():
         seen[key] = seen.get(key, 0) + len(ids)
-    return Lookup(up_to, merged, exact, seen)
+    best = {max(found, key=lambda id_: (found[id_], -id_)) for found in merged if found}
+    likeliest = before.likeliest | {id_: people[id_] for id_ in best if id_ in people}
+    return Lookup(up_to, merged, exact, seen, likeliest)
 
 
-def _last(connection: psycopg.Connection) -> int:
-    row = connection.execute(_LAST).fetchone()
-    return int(row[0]) if row else 0
-
-
-def _by_key(connection: psycopg.Connection, records: Sequence[Record], before: Lookup, *,
-            cap: int) -> dict[int, list[int]]:  # fmt: skip
+def _find(connection: psycopg.Connection, records: Sequence[Record], before: Lookup, *,
+          cap: int) -> tuple[int, dict[int, list[int]], dict[bytes, int]]:  # fmt: skip
+    """The last person's id, ids by key, id by fingerprint."""
     keys = sorted({key for record in records for key in record.keys})
-    room = [cap - before.seen.get(key, 0) for key in keys]
+    room = [cap - before.seen.get(key, 0) for key in keys] if before.seen else [cap] * len(keys)
+    asked = {"keys": _array(keys), "room": _array(room), "after": before.up_to,
+             "marks": [record.fingerprint for record in records]}  # fmt: skip
+    up_to, equal = 0, {}
     found: dict[int, list[int]] = defaultdict(list)
-    connection.execute("set local enable_hashjoin = off; set local enable_mergejoin = off; set local jit = off")
-    for key, id_ in connection.execute(_BY_KEY, [keys, room, before.up_to], binary=True):
-        found[key].append(id_)
-    return found
+    for key, mark, id_ in connection.execute(_FOUND, asked, binary=True):
+        if key is not None:
+            found[key].append(id_)
+        elif mark is not None:
+            equal[bytes(mark)] = id_
+        else:
+            up_to = id_
+    return up_to, found, equal
+
+
+def _array(numbers: Sequence[int]) -> str:
+    """As PostgreSQL writes an array: for thousands of numbers much quicker than an adapter for each."""
+    return f"{{{','.join(map(str, numbers))}}}"
 
 
 def _pairs(records: Sequence[Record], by_key: dict[int, list[int]], exact: dict[bytes, int],
@@ -107,10 +119,8 @@ def _pairs(records: Sequence[Record], by_key: dict[int, list[int]], exact: dict[
     return pairs
 
 
-def _score(connection: psycopg.Connection, records: Sequence[Record], pairs: Sequence[tuple[int, int]],
+def _score(records: Sequence[Record], pairs: Sequence[tuple[int, int]], people: Mapping[int, Person],
            model: Model) -> list[dict[int, float]]:  # fmt: skip
-    people = fetch(connection, {id_ for _, id_ in pairs})
-    pairs = [pair for pair in pairs if pair[1] in people]
     bits = model.compare([records[i].person for i, _ in pairs], [people[id_] for _, id_ in pairs])
     found: list[dict[int, float]] = [{} for _ in records]
     for (i, id_), value in zip(pairs, bits.tolist(), strict=True):
@@ -120,12 +130,11 @@ def _score(connection: psycopg.Connection, records: Sequence[Record], pairs: Seq
 
 def fetch(connection: psycopg.Connection, ids: Iterable[int]) -> dict[int, Person]:
     """The cleaned fields of stored people."""
-    rows = connection.execute(_PEOPLE, [sorted(ids)], binary=True)
+    wanted = sorted(ids)
+    rows = connection.execute(_PEOPLE, [_array(wanted)], binary=True) if wanted else ()
     return {row[0]: Person(*row[1:]) for row in rows}
 
 
-def vanished(connection: psycopg.Connection, lookup: Lookup) -> bool:
-    """Whether somebody that was found has been deleted since; meant for under the lock."""
-    ids = sorted({id_ for found in lookup.pairs for id_ in found} | set(lookup.exact.values()))
-    row = connection.execute("select count(*) from people.person where id = any(%s::bigint[])", [ids]).fetchone()
-    return row is not None and int(row[0]) != len(ids)
+def known_ids(lookup: Lookup) -> str:
+    """Everybody that was found, as an array: who of them has been deleted since must be looked at under the lock."""
+    return _array(sorted({id_ for found in lookup.pairs for id_ in found} | set(lookup.exact.values())))

@@ -1,6 +1,6 @@
 """The part of the work that needs no lock and fans out over pods: clean, make keys, look up, score.
 
-Reads: rows of one chunk and, in one snapshot, the stored people they may be.
+Reads: rows of one chunk and the stored people they may be.
 Writes: a `Prepared` chunk, in memory or as one line of JSON.
 Again: the same; stale is fine, since the commit looks at what was stored since.
 """
@@ -11,8 +11,6 @@ import json
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
-
-from psycopg import IsolationLevel
 
 from jobs.dedup_people.address import address
 from jobs.dedup_people.clean import Person, city, name, parts, postcode, state
@@ -102,10 +100,5 @@ def chunks(rows: Iterable[Row], size: int) -> Iterator[list[Record]]:
 
 
 def prepare(connection: psycopg.Connection, records: list[Record], model: Model, *, cap: int) -> Prepared:
-    """Look a chunk up in one snapshot, without the lock."""
-    connection.isolation_level = IsolationLevel.REPEATABLE_READ
-    try:
-        with connection.transaction():
-            return Prepared(records, look_up(connection, records, model, cap=cap))
-    finally:
-        connection.isolation_level = IsolationLevel.READ_COMMITTED
+    """Look a chunk up, without the lock."""
+    return Prepared(records, look_up(connection, records, model, cap=cap))

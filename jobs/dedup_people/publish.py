@@ -9,7 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 from jobs.dedup_people import batch as batches
-from jobs.dedup_people.report import Stream, draw, rejected, results
+from jobs.dedup_people.histogram import draw
+from jobs.dedup_people.report import Stream, rejected, results
 from tidegate.step import Result, publish
 
 if TYPE_CHECKING:

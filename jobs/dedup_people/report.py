@@ -1,46 +1,23 @@
-"""What a run leaves for people: a histogram, a report, the decisions and the rejected rows.
+"""What a run leaves for people: the decisions and the rejected rows, line by line.
 
-Reads: the finished batch. Writes: `histogram.png`, `report.json`, `results.jsonl`, `rejected.jsonl` under the output.
+Reads: the finished batch. Writes: lines of `results.jsonl` and `rejected.jsonl`.
 Again: the same bytes, as all of it comes from the stored batch.
 """
 
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from jobs.dedup_people.batch import BINS
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from uuid import UUID
 
     import psycopg
 
     from jobs.dedup_people.read import Rejected
 
-_COLOURS = {"new": "#4c78a8", "review": "#f2a541", "match": "#54a24b"}
 _PAGE = 2000
-
-
-def draw(bars: Mapping[str, list[int]], *, title: str) -> bytes:
-    """The histogram of scores as PNG, stacked by decision, with a logarithmic count."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - a second that the prepare stage need not pay
-
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    left, floor = [i / BINS for i in range(BINS)], [0] * BINS
-    for decision, counts in bars.items():
-        label = f"{decision} ({sum(counts):,})"
-        axes.bar(left, counts, 1 / BINS, floor, align="edge", color=_COLOURS[decision], label=label)
-        floor = [below + count for below, count in zip(floor, counts, strict=True)]
-    axes.set(xlabel="score of the best candidate (0: none)", ylabel="records", title=title, xlim=(0, 1))
-    axes.set_yscale("symlog", linthresh=1)
-    axes.legend()
-    out = BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
-    return out.getvalue()
 
 
 def results(connection: psycopg.Connection, batch: UUID) -> Iterator[bytes]:

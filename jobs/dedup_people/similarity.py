@@ -16,8 +16,11 @@ import numpy as np
 from rapidfuzz.distance import OSA, Jaro, JaroWinkler
 from rapidfuzz.process import cpdist
 
+from jobs.dedup_people.keys import is_named
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -62,6 +65,8 @@ def levels(left: Sequence[Person], right: Sequence[Person]) -> Levels:
         return np.empty((0, len(COMPARISONS)), np.int8)
     one, two = list(zip(*left, strict=True)), list(zip(*right, strict=True))
     first, last, swap = _names(one[0], one[1], two[0], two[1])
+    one[5], two[5] = _joined(one[5]), _joined(two[5])
+    one[3:5], two[3:5] = _places(one[3], one[4], two[3], two[4])
     columns = [
         first,
         last,
@@ -74,6 +79,23 @@ def levels(left: Sequence[Person], right: Sequence[Person]) -> Levels:
         _number_levels(one[7], two[7], most=2),
     ]
     return np.column_stack(columns).astype(np.int8)
+
+
+def _joined(texts: Sequence[str]) -> list[str]:
+    """Without blanks, which people put anywhere."""
+    return [text.replace(" ", "") for text in texts]
+
+
+def _places(s1: Sequence[str], u1: Sequence[str], s2: Sequence[str], u2: Sequence[str]) -> tuple[Any, Any]:
+    """Streets and units; where a building's name stands for the street on one side, both are put right."""
+    s1, u1, s2, u2 = _joined(s1), _joined(u1), _joined(s2), _joined(u2)
+    at = [i for i, (a, b) in enumerate(zip(u1, u2, strict=True)) if is_named(a) or is_named(b)]
+    if at:
+        a, b, c, d = ([column[i] for i in at] for column in (s1, u1, s2, u2))
+        straight, crossed = jaro_winkler(a, c) + jaro_winkler(b, d), jaro_winkler(a, d) + jaro_winkler(b, c)
+        for n in np.flatnonzero(crossed > straight + _SWAPPED_BY):
+            s2[at[n]], u2[at[n]] = u2[at[n]], s2[at[n]]
+    return (s1, u1), (s2, u2)
 
 
 def _names(f1: Sequence[str], l1: Sequence[str], f2: Sequence[str], l2: Sequence[str]) -> tuple[Levels, ...]:

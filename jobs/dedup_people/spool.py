@@ -32,6 +32,7 @@ insert into rejected select number, 'record_id ' || record_id || ' stands in the
     from row where record_id is not null
 ) where nth > 1
 """
+_sorted = json.JSONEncoder(sort_keys=True).encode
 
 
 class Spool:
@@ -71,7 +72,7 @@ class Spool:
             yield Rejected(number, reason, json.loads(raw))
 
     def _add(self, row: Row | Rejected) -> None:
-        raw = json.dumps(row.raw, sort_keys=True)
+        raw = _sorted(row.raw)
         if isinstance(row, Rejected):
             self._base.execute("insert into rejected values (?, ?, ?)", (row.number, row.reason, raw))
         else:

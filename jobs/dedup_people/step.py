@@ -163,10 +163,10 @@ class _Work:
     def all(self) -> Result:
         """Commit chunk by chunk, finish, publish."""
         start, crowded = time.monotonic(), 0
-        counts = self.base.retried(self._begin)
-        known = counts is not None
+        begun = self.base.retried(self._begin)
+        counts, known = begun.counts, begun.counts is not None
         if counts is None:
-            for chunk in self._to_commit():
+            for chunk in self._to_commit(fresh=not begun.known):
                 crowded += self._commit(chunk)
             counts = self.base.retried(lambda connection: self._finish(connection, crowded))
         seconds = time.monotonic() - start
@@ -175,7 +175,7 @@ class _Work:
                                              counts=counts, seconds=seconds, known=known)
         )  # fmt: skip
 
-    def _begin(self, connection: psycopg.Connection) -> dict[str, int] | None:
+    def _begin(self, connection: psycopg.Connection) -> batches.Begun:
         return batches.begin(connection, self.content, source=self.settings.people, model=self.model)
 
     def _finish(self, connection: psycopg.Connection, crowded: int) -> dict[str, int]:
@@ -184,12 +184,13 @@ class _Work:
             connection, self.batch, rejected=rejected, crowded=crowded, domain=self.settings.mail_domain
         )
 
-    def _to_commit(self) -> Iterator[Prepared]:
-        """What other pods prepared, then whatever is left of the file, prepared here."""
+    def _to_commit(self, *, fresh: bool) -> Iterator[Prepared]:
+        """What other pods prepared, then whatever is left of the file, prepared here; of a fresh batch, all is."""
+        fresh = fresh and self.settings.prepared is None
         if self.settings.prepared is not None:
             yield from self._from_pods(self.settings.prepared)
         for chunk in self._chunks():
-            left = self._left(chunk)
+            left = chunk if fresh else self._left(chunk)
             if left:
                 yield self._prepared(left)
 

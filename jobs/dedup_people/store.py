@@ -12,14 +12,14 @@ commit order, which is what lets `lookup` continue where it stopped.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, LiteralString
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import xxhash
 
 from jobs.dedup_people.clean import NORM_VERSION, Person
 from jobs.dedup_people.decide import decide
-from jobs.dedup_people.lookup import Lookup, fetch, look_up, vanished
+from jobs.dedup_people.lookup import fetch, known_ids, look_up, nothing
 from jobs.dedup_people.model import probability
 from jobs.dedup_people.similarity import jaro, jaro_winkler
 
@@ -30,15 +30,41 @@ if TYPE_CHECKING:
     import psycopg
 
     from jobs.dedup_people.decide import Decision, Record, Rules
+    from jobs.dedup_people.lookup import Lookup
     from jobs.dedup_people.model import Model
 
     Connection = psycopg.Connection
 
-_PERSON = """copy people.person (id, first_name, last_name, house, street, unit, city, state, zip, raw, keys,
-fingerprint, norm_version, source_batch, source_row) from stdin"""
-_RESULT = """copy people.match_result (batch_id, row_no, record_id, decision, person_id, score, fields, reason, raw,
-commit_no, position) from stdin"""
-_REVIEW = "copy people.review (batch_id, row_no, candidate_id, score) from stdin"
+# Under the lock from its first statement on: what has been done, who came since, who went.
+_STATE = """
+select array(select row_no from people.match_result where batch_id = %(batch)s and row_no = any(%(rows)s::bigint[])),
+    (select coalesce(max(id), 0) from people.person),
+    (select count(*) from people.person where id = any(%(known)s::bigint[])) = cardinality(%(known)s::bigint[])
+"""
+_PERSON = """
+with stored as (
+    insert into people.person (id, first_name, last_name, house, street, unit, city, state, zip, raw, keys, fingerprint,
+        norm_version, source_batch, source_row)
+    select p.id, p.f[1], p.f[2], p.f[3], p.f[4], p.f[5], p.f[6], p.f[7], p.f[8], p.raw, p.keys,
+        decode(p.mark, 'hex'), %(norm)s, %(batch)s, p.row
+    from jsonb_to_recordset(%(people)s::jsonb) as p (id bigint, f text[], raw jsonb, keys bigint[], mark text, row bigint)
+    returning id, keys
+)
+insert into people.person_key (key, person_id) select key, id from stored, unnest(keys) as key order by key
+"""
+_RESULT = """
+with c as materialized (select nextval('people.commit_no') as no)
+insert into people.match_result (batch_id, row_no, record_id, decision, person_id, score, fields, reason, raw, commit_no,
+    position)
+select %(batch)s, r.row, r.record, r.decision, r.person, r.score, r.fields, r.reason, r.raw, c.no, r.at
+from c, jsonb_to_recordset(%(results)s::jsonb) as r (row bigint,
+    record text, decision text, person bigint, score real, fields jsonb, reason text, raw jsonb, at int)
+"""
+_REVIEW = """
+insert into people.review (batch_id, row_no, candidate_id, score)
+select %(batch)s, r.row, r.candidate, r.score
+from jsonb_to_recordset(%(reviews)s::jsonb) as r (row bigint, candidate bigint, score real)
+"""
 
 
 @dataclass(frozen=True)
@@ -58,27 +84,25 @@ def fingerprint(person: Person) -> bytes:
 def commit(connection: Connection, batch: UUID, records: Sequence[Record], found: Lookup, *, model: Model,
            rules: Rules) -> Committed:  # fmt: skip
     """Decide on the records and write what follows, in one transaction under the lock."""
-    with connection.transaction():
+    with connection.pipeline(), connection.transaction():
         connection.execute("select people.lock_people()")
-        records, found = _undone(connection, batch, records, found)
+        asked = {"batch": batch, "rows": [record.row_no for record in records], "known": known_ids(found)}
+        done, last, complete = connection.execute(_STATE, asked).fetchall()[0]
+        records, found = _undone(records, found if complete else nothing(records), set(done))
         if not records:
             return Committed(0, 0)
-        if vanished(connection, found):
-            found = look_up(connection, records, model, cap=rules.cap)
-        found = look_up(connection, records, model, cap=rules.cap, before=found)
+        if last != found.up_to:
+            found = look_up(connection, records, model, cap=rules.cap, before=found)
         decisions = decide(records, found.stored(), model.compare, rules)
-        _write(connection, batch, records, decisions)
+        _write(connection, batch, records, decisions, found)
         return Committed(len(records), sum(count >= rules.cap for count in found.seen.values()))
 
 
-def _undone(connection: Connection, batch: UUID, records: Sequence[Record],
-            found: Lookup) -> tuple[Sequence[Record], Lookup]:  # fmt: skip
-    done = rows_done(connection, batch, [record.row_no for record in records])
+def _undone(records: Sequence[Record], found: Lookup, done: set[int]) -> tuple[Sequence[Record], Lookup]:
     if not done:
         return records, found
     left = [i for i, record in enumerate(records) if record.row_no not in done]
-    kept = Lookup(found.up_to, [found.pairs[i] for i in left], found.exact, found.seen)
-    return [records[i] for i in left], kept
+    return [records[i] for i in left], replace(found, pairs=[found.pairs[i] for i in left])
 
 
 def rows_done(connection: Connection, batch: UUID, rows: list[int]) -> set[int]:
@@ -87,55 +111,46 @@ def rows_done(connection: Connection, batch: UUID, rows: list[int]) -> set[int]:
     return {row for (row,) in connection.execute(query, [batch, rows])}
 
 
-def _write(connection: Connection, batch: UUID, records: Sequence[Record], decisions: Sequence[Decision]) -> None:
+def _write(connection: Connection, batch: UUID, records: Sequence[Record], decisions: Sequence[Decision],
+           found: Lookup) -> None:  # fmt: skip
     inserted = [i for i, decision in enumerate(decisions) if decision.inserted]
     ids = dict(zip(inserted, _new_ids(connection, len(inserted)), strict=True))
-    _write_people(connection, batch, {id_: records[i] for i, id_ in ids.items()})
-    commit_no = _number(connection, "select nextval('people.commit_no')")
-    fields = _fields(connection, records, decisions)
-    reviews: list[tuple[UUID, int, int, float]] = []
-    with connection.cursor() as cursor, cursor.copy(_RESULT) as copy:
-        for i, (record, decision) in enumerate(zip(records, decisions, strict=True)):
-            copy.write_row((batch, *_result(record, decision, ids.get(i), ids), fields.get(i, "{}"), decision.reason,
-                            _held(record, decision), commit_no, i))  # fmt: skip
-            reviews += [(batch, record.row_no, *each) for each in _to_review(decision, ids)]
-    with connection.cursor() as cursor, cursor.copy(_REVIEW) as copy:
-        for row in reviews:
-            copy.write_row(row)
+    fields = _fields(connection, records, decisions, found)
+    people = [_person(id_, records[i]) for i, id_ in ids.items()]
+    told = list(zip(records, decisions, strict=True))
+    results = [
+        _result(i, record, decision, ids) | {"fields": fields.get(i, {})} for i, (record, decision) in enumerate(told)
+    ]
+    reviews = [review for record, decision in told for review in _to_review(record, decision, ids)]
+    connection.execute(_PERSON, {"people": _json(people), "norm": NORM_VERSION, "batch": batch})
+    connection.execute(_RESULT, {"results": _json(results), "batch": batch})
+    if reviews:
+        connection.execute(_REVIEW, {"reviews": _json(reviews), "batch": batch})
 
 
 def _new_ids(connection: Connection, count: int) -> list[int]:
     query = "select nextval('people.person_id_seq') from generate_series(1, %s)"
-    return sorted(id_ for (id_,) in connection.execute(query, [count]))
+    return sorted(id_ for (id_,) in connection.execute(query, [count])) if count else []
 
 
-def _number(connection: Connection, query: LiteralString) -> int:
-    row = connection.execute(query).fetchone()
-    assert row is not None  # noqa: S101 - for the type checker: this query has one row
-    return int(row[0])
+def _person(id_: int, record: Record) -> dict[str, object]:
+    return {"id": id_, "f": record.person, "raw": record.raw, "keys": record.keys, "mark": record.fingerprint.hex(),
+            "row": record.row_no}  # fmt: skip
 
 
-def _write_people(connection: Connection, batch: UUID, people: dict[int, Record]) -> None:
-    with connection.cursor() as cursor, cursor.copy(_PERSON) as copy:
-        for id_, record in people.items():
-            copy.write_row((id_, *record.person, _json(record.raw), record.keys, record.fingerprint, NORM_VERSION,
-                            batch, record.row_no))  # fmt: skip
-    pairs = [(key, id_) for id_, record in people.items() for key in record.keys]
-    connection.execute(
-        "insert into people.person_key (key, person_id) select * from unnest(%s::bigint[], %s::bigint[])",
-        [[key for key, _ in pairs], [id_ for _, id_ in pairs]],
-        binary=True,
-    )
-
-
-def _result(record: Record, decision: Decision, own: int | None,
-            ids: dict[int, int]) -> tuple[int, str | None, str, int | None, float]:  # fmt: skip
-    """row_no, record_id, decision, person_id, score."""
-    person_id = own
-    if decision.kind == "match" and decision.best:
-        person_id = _id(decision.best.id, ids)
-    score = round(probability(decision.best.bits), 6) if decision.best else 0.0
-    return record.row_no, record.record_id, decision.kind, person_id, score
+def _result(at: int, record: Record, decision: Decision, ids: dict[int, int]) -> dict[str, object]:
+    """One row; a record that is held for review is kept whole, so that it is not lost."""
+    person = _id(decision.best.id, ids) if decision.kind == "match" and decision.best else ids.get(at)
+    return {
+        "row": record.row_no,
+        "record": record.record_id,
+        "decision": decision.kind,
+        "person": person,
+        "score": round(probability(decision.best.bits), 6) if decision.best else 0.0,
+        "reason": decision.reason,
+        "raw": record.raw if decision.kind == "review" and not decision.inserted else None,
+        "at": at,
+    }
 
 
 def _id(reference: int, ids: dict[int, int]) -> int:
@@ -143,20 +158,20 @@ def _id(reference: int, ids: dict[int, int]) -> int:
     return reference if reference > 0 else ids[-1 - reference]
 
 
-def _held(record: Record, decision: Decision) -> str | None:
-    return _json(record.raw) if decision.kind == "review" and not decision.inserted else None
-
-
-def _to_review(decision: Decision, ids: dict[int, int]) -> list[tuple[int, float]]:
+def _to_review(record: Record, decision: Decision, ids: dict[int, int]) -> list[dict[str, object]]:
     if decision.kind != "review" or decision.best is None:
         return []
-    return [(_id(each.id, ids), round(probability(each.bits), 6)) for each in [decision.best, *decision.others]]
+    return [
+        {"row": record.row_no, "candidate": _id(each.id, ids), "score": round(probability(each.bits), 6)}
+        for each in [decision.best, *decision.others]
+    ]
 
 
-def _fields(connection: Connection, records: Sequence[Record], decisions: Sequence[Decision]) -> dict[int, str]:
-    """Jaro and Jaro-Winkler of every field against the best candidate, as JSON, for all but the new."""
+def _fields(connection: Connection, records: Sequence[Record], decisions: Sequence[Decision],
+            found: Lookup) -> dict[int, dict[str, object]]:  # fmt: skip
+    """Jaro and Jaro-Winkler of every field against the best candidate, for all but the new."""
     near = [(i, each.best.id) for i, each in enumerate(decisions) if each.best and each.kind != "new"]
-    people = fetch(connection, {id_ for _, id_ in near if id_ > 0})
+    people = found.likeliest | fetch(connection, {id_ for _, id_ in near if id_ > 0} - found.likeliest.keys())
     near = [(i, id_) for i, id_ in near if id_ < 0 or id_ in people]
     left = [records[i].person for i, _ in near]
     right = [people[id_] if id_ > 0 else records[-1 - id_].person for _, id_ in near]
@@ -164,7 +179,7 @@ def _fields(connection: Connection, records: Sequence[Record], decisions: Sequen
     for at, field in enumerate(Person._fields if near else ()):
         one, two = [person[at] for person in left], [person[at] for person in right]
         columns[field] = list(zip(jaro(one, two).tolist(), jaro_winkler(one, two).tolist(), strict=True))
-    return {i: _json(_scores(columns, left[n], right[n], n)) for n, (i, _) in enumerate(near)}
+    return {i: _scores(columns, left[n], right[n], n) for n, (i, _) in enumerate(near)}
 
 
 def _scores(columns: dict[str, list[tuple[float, float]]], one: Person, two: Person, at: int) -> dict[str, object]:
@@ -174,5 +189,4 @@ def _scores(columns: dict[str, list[tuple[float, float]]], one: Person, two: Per
     return {field: {"jaro": a, "jaro_winkler": b} for field, (a, b) in scores.items()}
 
 
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
