@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tidegate.airflow import attempts
-from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.identity import selector
-from tidegate.airflow.request import outputs_of
+from tidegate.airflow.recorded import failure_of, outcome_of, result_of
 from tidegate.ledger import Blind, Claim, Ended, Hit, LeaseLost, LedgerError, Outcome, State, Wait
 from tidegate.ledger.attempts import note
 
@@ -28,27 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tidegate.airflow.clerk import Clerk
+    from tidegate.airflow.failures import Failure
     from tidegate.airflow.kube import Pod
+    from tidegate.airflow.recorded import Result
     from tidegate.airflow.watch import PodWatch
-    from tidegate.ledger import Request, Row
-
-Result = dict[str, Any]
+    from tidegate.ledger import Request
 
 STOPPED = "stopped"
 """Exit reason of an attempt whose task a person stopped."""
-
-FOR_GOOD = frozenset(
-    {
-        Kind.BAD_INPUT,
-        Kind.BAD_RESULT,
-        Kind.CONTAINER_REFUSED,
-        Kind.IMAGE_MISSING,
-        Kind.NOT_CONFIGURED,
-        Kind.OUT_OF_MEMORY,
-        Kind.SECRET_MISSING,
-    }
-)
-"""Failures that are not retried, when they are told once more."""
 
 
 class Once:
@@ -58,7 +44,7 @@ class Once:
         clerk: The ledger.
         request: The question.
         watch: The shared watch of the steps' namespace.
-        launch: Runs the step's pod under an attempt's number (0: none), to its result; tells the pod's name first.
+        launch: Runs the step's pod under an attempt's number (0: none), to its result; shows the pod first and last.
         say: Takes a line for the task log.
     """
 
@@ -68,13 +54,13 @@ class Once:
         request: Request,
         *,
         watch: PodWatch,
-        launch: Callable[[Claim | None, Callable[[str], None]], Awaitable[Result | Failure]],
+        launch: Callable[[Claim | None, Callable[[Pod], None]], Awaitable[Result | Failure]],
         say: Callable[..., None],
     ) -> None:
         self._clerk, self._ledger, self._request = clerk, clerk.ledger, request
         self._watch, self._launch, self._say = watch, launch, say
         self._claim: Claim | None = None
-        self._pod = ""
+        self._pod, self._node = "", ""
         self._notes: set[asyncio.Task[None]] = set()
 
     async def run(self) -> Result | Failure:
@@ -139,17 +125,18 @@ class Once:
     async def _closed(self, ticket: Claim | Blind, found: Result | Failure) -> Result | Failure:
         """Write the end. A late end of an attempt that another replaced raises LeaseLost: its result is nobody's."""
         await asyncio.gather(*self._notes)
-        row = await self._ledger.close(ticket, outcome_of(found, pod=self._pod))
+        row = await self._ledger.close(ticket, outcome_of(found, pod=self._pod, node=self._node))
         if row is None:
             self._say("the ledger does not answer: the step's row is written when it does")
         self._claim = None
         return found
 
-    def _took(self, pod: str) -> None:
-        """Write down where the attempt runs, beside its running."""
-        self._pod = pod
-        if self._claim is not None:
-            self._notes.add(asyncio.create_task(self._noted(self._claim, pod)))
+    def _took(self, pod: Pod) -> None:
+        """Write down where the attempt runs, beside its running; its node, known later, is written at the end."""
+        seen, self._pod = self._pod, pod["metadata"]["name"]
+        self._node = str(pod.get("spec", {}).get("nodeName") or "")
+        if self._claim is not None and self._pod != seen:
+            self._notes.add(asyncio.create_task(self._noted(self._claim, self._pod)))
 
     async def _noted(self, claim: Claim, pod: str) -> None:
         with suppress(LedgerError):
@@ -179,29 +166,3 @@ async def _unless(lost: asyncio.Event, work: Awaitable[Result | Failure]) -> Res
         for task in (doing, losing):
             task.cancel()
         await asyncio.gather(doing, losing, return_exceptions=True)
-
-
-def outcome_of(found: Result | Failure, *, pod: str) -> Outcome:
-    """How an attempt ended, in the ledger's words.
-
-    A result with a `value` of its own is recorded without outputs, and so never used again: rows keep no such value.
-    """
-    if isinstance(found, Failure):
-        return Outcome(state=State.FAILED, exit_reason=found.kind.value, message=found.message, pod=pod)
-    outputs = () if "value" in found else outputs_of(found)
-    numbers = {str(k): float(v) for k, v in (found.get("metrics") or {}).items() if isinstance(v, int | float)}
-    summary = str(found.get("summary") or "")
-    return Outcome(state=State.SUCCEEDED, outputs=outputs, metrics=numbers, summary=summary, pod=pod)
-
-
-def result_of(row: Row) -> Result:
-    """The result that a row recorded, as the step itself told it."""
-    outputs = [asdict(output) for output in row.outputs]
-    return {"outputs": outputs, "metrics": dict(row.metrics), "summary": row.summary}
-
-
-def failure_of(row: Row) -> Failure:
-    """The failure that a row recorded."""
-    kind = Kind(row.exit_reason) if row.exit_reason in set(Kind) else Kind.PLATFORM
-    then = Then.STOP if kind in FOR_GOOD else Then.RETRY
-    return Failure(kind=kind, message=row.message or row.exit_reason, then=then)

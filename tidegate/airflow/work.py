@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from tidegate.airflow.attempts import Order
     from tidegate.airflow.clerk import Clerk
-    from tidegate.airflow.once import Result
+    from tidegate.airflow.kube import Pod
     from tidegate.airflow.patience import Budgets
+    from tidegate.airflow.recorded import Result
     from tidegate.airflow.request import Asked
     from tidegate.airflow.watch import PodWatch
     from tidegate.ledger import Claim, Request
@@ -64,7 +65,7 @@ class Work:
             queue: Seconds to wait for a place among the running steps.
         """
 
-        async def launch(claim: Claim | None, took: Callable[[str], None]) -> Result | Failure:
+        async def launch(claim: Claim | None, took: Callable[[Pod], None]) -> Result | Failure:
             holds = _holds(clerk, claim)
             launched = Launch(
                 self._fenced(claim),
@@ -109,16 +110,14 @@ class Work:
         return replace(self._order, fence=claim.fence, barred=frozenset(row.id for row in claim.replaced))
 
     async def _parsed(self, launched: Launch) -> Result | Failure:
-        """The pod's result, with every name in it one that an XCom may have."""
+        """The pod's result."""
         outcome = await launched.run()
         if isinstance(outcome, Failure):
             return outcome
         try:
-            result = await results.follow_pointer(results.parse(outcome.message), say=self._say)
-            results.values(result)
+            return await results.follow_pointer(results.parse(outcome.message), say=self._say)
         except results.BadResult as fault:
             return Failure(kind=Kind.BAD_RESULT, message=str(fault), then=Then.STOP)
-        return result
 
 
 def _holds(clerk: Clerk | None, claim: Claim | None) -> Callable[[], Awaitable[bool]] | None:

@@ -134,7 +134,8 @@ def relaunch(claim: Claim, outcome: Outcome) -> Operation[Claim]:
 def same_end(row: Row, values: Mapping[str, Any]) -> bool:
     """Whether a row ended as these columns say."""
     outputs = canonical([vars(output) for output in row.outputs])
-    return (row.state, outputs) == (values["state"], values["outputs"])
+    extra = canonical(dict(row.extra)) if row.extra else None
+    return (row.state, outputs, extra) == (values["state"], values["outputs"], values.get("extra"))
 
 
 def _take(tx: Tx, request: Request, step: Take, found: Sequence[Row]) -> Claim | None:

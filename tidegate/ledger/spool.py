@@ -17,7 +17,7 @@ from sqlalchemy import insert
 
 from tidegate.ledger import rows
 from tidegate.ledger.attempts import close, record_use, same_end
-from tidegate.ledger.model import REPLACED, Blind, Claim, Key, Outcome, Output, Reason, Request, State, Task
+from tidegate.ledger.model import REPLACED, Blind, Claim, Key, Outcome, Output, Proof, Reason, Request, State, Task
 from tidegate.ledger.tables import ledger_row
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def _blind(body: dict[str, Any]) -> Blind:
         "key": Key(**asked["key"]),
         "ttl": timedelta(seconds=asked["ttl"]) if asked["ttl"] is not None else None,
         "lease": timedelta(seconds=asked["lease"]),
+        "proof": Proof(asked.get("proof", Proof.VERSION)),
     }
     return Blind(
         request=Request(**asked | parsed), started=datetime.fromisoformat(body["started"]), cause=body["cause"]
