@@ -40,7 +40,8 @@ outputs = [made] if OUTPUTS else []
 result = json.dumps({"outputs": outputs, "metrics": {"size": len(body)}, "summary": "made", **ADDS})
 if len(result) > 4096:
     (out / "_RESULT.json").write_text(result)
-    result = json.dumps({"result_url": (out / "_RESULT.json").as_uri(), "sha256": hashlib.sha256(result.encode()).hexdigest()})
+    digest = hashlib.sha256(result.encode()).hexdigest()
+    result = json.dumps({"result_url": (out / "_RESULT.json").as_uri(), "sha256": digest})
 open(os.environ["TIDEGATE_RESULT"], "w").write(result)
 """
 """A step of few words: it writes what it was given, and leaves a line for each time it ran."""

@@ -168,7 +168,10 @@ def test_a_row_tells_where_a_step_ran_and_what_it_used(world: World) -> None:
     assert (row.peak_memory_bytes, row.cpu_seconds) == (50_000_000, 0.25)
 
 
-@pytest.mark.parametrize("said", ["much", {"peak_memory_bytes": "1Gi", "cpu_seconds": -1}, {"peak_memory_bytes": 1e300}])
+NO_USAGES = ["much", {"peak_memory_bytes": "1Gi", "cpu_seconds": -1}, {"peak_memory_bytes": 1e300}]
+
+
+@pytest.mark.parametrize("said", NO_USAGES, ids=str)
 def test_a_usage_that_is_none_is_left_out(world: World, said: Any) -> None:
     world.adds = {"usage": said}
     assert world.run("r1").state == "success"

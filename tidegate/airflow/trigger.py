@@ -62,7 +62,7 @@ class StepTrigger(BaseTrigger):
         namespace: Where steps run.
         worker: Whether a worker finishes the task (outlets, success callback).
         budgets: Seconds, see `Budgets`.
-        queue: Seconds to wait for admission.
+        queue: Seconds to wait for admission, and for the same work elsewhere.
         retries: The task's retries: without any, a failure for good needs no worker.
         connection: An Airflow connection to the cluster, or None for the cluster Airflow runs in.
         mapped: Mapped arguments in the order of the DAG file.

@@ -5,6 +5,7 @@ Reads: the ledger, where there is one. Writes: as `once`, `launch` and `admissio
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Work:
 
         Args:
             budgets: How long its pod may take for what.
-            queue: Seconds to wait for a place among the running steps.
+            queue: Seconds to wait, for the same work elsewhere and for a place among the running steps.
         """
 
         async def launch(claim: Claim | None, took: Callable[[Pod], None]) -> Result | Failure:
@@ -78,15 +79,17 @@ class Work:
                 holds=holds,
             )
             run, places = self._order.run, limits(self._config)
-            async with admitted(run, places, watch=self._watch, within=queue, say=self._say) as late:
+            left = max(0.0, until - time.monotonic())
+            async with admitted(run, places, watch=self._watch, within=left, say=self._say) as late:
                 return late or await self._parsed(launched)
 
+        until = time.monotonic() + queue
         clerk = await open_clerk()
         request = await self._request(clerk) if clerk else None
         if clerk is None or request is None:
             return await launch(None, lambda _: None)
         self._order = replace(self._order, run=replace(self._order.run, ledger_key=request.key.digest))
-        self._once = Once(clerk, request, watch=self._watch, launch=launch, say=self._say)
+        self._once = Once(clerk, request, watch=self._watch, launch=launch, say=self._say, within=queue)
         return await self._once.run()
 
     async def stopped(self) -> None:

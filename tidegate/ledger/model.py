@@ -66,6 +66,9 @@ class Reason(StrEnum):
 TAKEN_OVER, SUPERSEDED, RELAUNCHED = "taken_over", "superseded", "relaunched"
 """Exit reasons of attempts that another one replaced."""
 
+DUPLICATE = "duplicate"
+"""Exit reason of a result beside another of the same work: the ledger was away, so nobody could wait for anybody."""
+
 REPLACED = frozenset({TAKEN_OVER, SUPERSEDED, RELAUNCHED})
 """Such an attempt's pod may still live; the attempt after it removes the pod before it starts."""
 
