@@ -1,6 +1,6 @@
-"""Addresses in Airflow's UI: a task's log, and its tries on the ledger's page.
+"""Addresses for people: a try's log, its task on the ledger's page, and its pod in a dashboard of theirs.
 
-Pure but for Airflow's setting `api.base_url`, which says where people find the UI.
+Reads: Airflow's settings `api.base_url`, where the UI is, and `tidegate.pod_url`, an address with {namespace} and {pod}.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 
 from airflow.configuration import conf
 
+from tidegate.airflow.spec import steps_namespace
+from tidegate.page.plugin import PREFIX
+
 if TYPE_CHECKING:
     from tidegate.airflow.identity import Identity
-
-PAGE = "tidegate/ledger"
-"""Where the ledger's page is mounted."""
 
 
 def log_url(run: Identity) -> str:
@@ -27,7 +27,13 @@ def log_url(run: Identity) -> str:
 def tries_url(*, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
     """What the ledger has of a task instance."""
     asked = {"pipeline": dag_id, "run_id": run_id, "task_id": task_id, "map_index": map_index}
-    return f"{_base()}/{PAGE}/task?{urlencode(asked)}"
+    return f"{_base()}{PREFIX}/task?{urlencode(asked)}"
+
+
+def pod_url(pod: str) -> str:
+    """A pod in the dashboard that the setting names; "" without one."""
+    wanted = conf.get("tidegate", "pod_url", fallback="")
+    return wanted.replace("{namespace}", steps_namespace()).replace("{pod}", pod) if pod else ""
 
 
 def _base() -> str:
