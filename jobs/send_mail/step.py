@@ -96,7 +96,8 @@ def run(settings: Settings, store: Store) -> Result:
                 raise
             sent = _without_database(settings, str(error))
     again = "" if sent else " (it was sent before)"
-    return Result(metrics={"sent": len(sent)}, summary=f"{len(sent)} mails sent{again}")
+    mails = "1 mail" if len(sent) == 1 else f"{len(sent)} mails"
+    return Result(metrics={"sent": len(sent)}, summary=f"{mails} sent{again}")
 
 
 def _batch(settings: Settings, store: Store) -> UUID | None:
