@@ -29,7 +29,9 @@ with DAG(
             0.2, type="number", minimum=0, maximum=0.9, description="Share of them that are faulty copies of somebody."
         ),
         "data": Param(
-            "", type="string", description="A batch of your own instead: a URL of Parquet, CSV or JSON Lines."
+            "",
+            type="string",
+            description="A batch of your own instead: Parquet, CSV or JSON Lines, a URL or a path in the store.",
         ),
         "columns": Param(
             {}, type="object", description='Its columns where they differ from ours: {"first_name": "given", ...}.'

@@ -26,7 +26,9 @@ with DAG(
     params={
         "count": Param(100_000, type="integer", minimum=1, maximum=10_000_000, description="Records in a made batch."),
         "data": Param(
-            "", type="string", description="A batch of your own instead: a URL of Parquet, CSV or JSON Lines."
+            "",
+            type="string",
+            description="A batch of your own instead: Parquet, CSV or JSON Lines, a URL or a path in the store.",
         ),
         "columns": Param(
             {}, type="object", description='Its columns where they differ from ours: {"first_name": "given", ...}.'
