@@ -1,6 +1,6 @@
 """Addresses for people: a try's log, its task on the ledger's page, and its pod in a dashboard of theirs.
 
-Reads: Airflow's settings `api.base_url`, where the UI is, and `tidegate.pod_url`, an address with {namespace} and {pod}.
+Reads: Airflow's settings `api.base_url`, where the UI is, and `tidegate.pod_url`, with {namespace} and {pod} in it.
 """
 
 from __future__ import annotations
