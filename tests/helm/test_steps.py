@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.helm.renders import RENDERS, find, render, staged, template
+from tests.helm.renders import RENDERS, find, render, rendered
 from tidegate.airflow.admission import limits
 from tidegate.airflow.order import memory_cap
 from tidegate.airflow.spec import step_spec
@@ -80,12 +79,6 @@ def test_a_real_cloud_needs_no_key(name: str) -> None:
     assert keys == {"fetch_weather": ["OPENWEATHERMAP_KEY"]}, "none of a store: the pipelines have identities"
     assert all(step["env"]["AWS_REGION"] == "eu-central-1" for step in found.values())
     assert [name for name, step in found.items() if any("ENDPOINT" in variable for variable in step["env"])] == []
-
-
-def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
-    done = template(staged("standalone"), values)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def test_a_step_overrides_only_what_it_names() -> None:

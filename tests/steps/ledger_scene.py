@@ -55,6 +55,7 @@ class World:
     address: str
     image: str = IMAGE
     rules: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=lambda: {"limits": {"memory": "256Mi"}})
     secrets: dict[str, str] = field(default_factory=dict)
     outputs: bool = True
@@ -73,8 +74,8 @@ class World:
     def config(self) -> dict[str, str]:
         """The ConfigMap's data."""
         entry = {"image": self.image, "resources": self.resources, "ledger": self.rules, "secret": "step-work"}
-        root = {"store_root": (self.folder / "store").as_uri()}
-        return {"_platform": json.dumps(root), "work": json.dumps(entry)}
+        platform = {"store_root": (self.folder / "store").as_uri(), "limits": self.limits}
+        return {"_platform": json.dumps(platform), "work": json.dumps(entry)}
 
     def pods(self) -> LocalPods:
         """A cluster."""
