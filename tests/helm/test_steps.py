@@ -125,7 +125,8 @@ def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
 def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:
     values = {"stepDefaults": {"ledger": {"ttlSeconds": 60}}, "steps": {"hello": {"ledger": {"params": ["name"]}}}}
     data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
-    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False, "reuse": True}
+    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False}
+    rules |= {"reuse": True, "verify": "version"}
     assert json.loads(data["hello"])["ledger"] == rules
     assert json.loads(data["upload_model"])["ledger"] == rules | {"keyed_by_time": "hour", "params": None}
     for name in ("hello", "upload_model"):
