@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.cluster import bad_input, counted, effects, failures, scenes, triggers, weather
+from tests.cluster import bad_input, counted, effects, failures, scenes, shapes, triggers, weather
 from tests.cluster.pushed import push
 from tidegate.cli import runs
 from tidegate.cluster.project import ROOT
@@ -28,9 +28,9 @@ T = TypeVar("T")
 
 KILLED = counted.Counted("killed_under", lines=45, seconds=45)
 """Of which runs are under way when the platform's parts are killed."""
-DAG_IDS = (effects.RACE, effects.FORCE, bad_input.DAG_ID, failures.DAG_ID, KILLED.dag_id)
+DAG_IDS = (effects.RACE, effects.FORCE, bad_input.DAG_ID, failures.DAG_ID, KILLED.dag_id, *shapes.DAG_IDS)
 FILE = "tests_on_the_cluster.py"
-TEXT = "\n\n".join((effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text))
+TEXT = "\n\n".join((effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text, shapes.TEXT))
 """One file: each costs the DAG processor seconds to read."""
 PROBE_FILE, PROBE = "pushed.py", f"pushed_{time.time_ns()}"
 PROBE_TEXT = f"""\
@@ -63,13 +63,14 @@ class Acts:
         self.weather = self._act(lambda: weather.play_twice(at.kubectl, at.api), after=calm)
         self._triggers(at, after=[begun])
         self._ledger(at, after=[begun])
+        self._shapes(at, after=[begun])
         self.bad_input = self._act(lambda: _failed(at, at.start(bad_input.DAG_ID, {})), after=[begun, files])
         played = [*self._all]
         self.over = self._act(lambda: _restore(at), after=played)
 
     def _triggers(self, at: scenes.At, *, after: list[Future[Any]]) -> None:
         self.rest = self._act(lambda: triggers.by_rest(at.api), after=after)
-        self.form = self._act(lambda: triggers.by_the_form(at.api), after=after)
+        self.form = self._act(lambda: triggers.by_the_form(at.kubectl, at.api), after=after)
         self.forced = self._act(lambda: triggers.by_our_command_line(at.kubectl), after=after)
         self.airflows = self._act(lambda: triggers.by_airflows_command_line(at.kubectl), after=after)
 
@@ -78,6 +79,11 @@ class Acts:
         self.tables = self._act(lambda: scenes.play_tables(at), after=after)
         self.race = self._act(lambda: scenes.play_race(at), after=after)
         self.force = self._act(lambda: scenes.play_force(at), after=after)
+
+    def _shapes(self, at: scenes.At, *, after: list[Future[Any]]) -> None:
+        self.shapes = self._act(lambda: shapes.play(at), after=after)
+        self.cleared = self._act(lambda: shapes.play_cleared(at), after=after)
+        self.marked = self._act(lambda: shapes.play_marked(at), after=after)
 
     def _act(self, act: Callable[[], T], *, after: list[Future[Any]] | None = None) -> Future[T]:
         """Play once all that it comes after is over, however that ended."""

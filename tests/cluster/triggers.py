@@ -17,7 +17,9 @@ import httpx
 from tests.cluster import petrol
 from tests.cluster.commands import tidegate
 from tidegate.cli import runs, step_pods
+from tidegate.cli.airflow_api import PORT, SERVICE
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE
+from tidegate.cli.port_forward import forward
 from tidegate.cluster.project import ROOT
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
+    from tidegate.cli.port_forward import Forward
 
 QUICK = {"n_estimators": 5}
 SCHEDULED_SECONDS = 240
@@ -100,10 +103,9 @@ def by_airflows_command_line(kubectl: Kubectl) -> tuple[str, datetime]:
     return run_id, date
 
 
-def signed_in_browser(api: Airflow) -> httpx.Client:
+def signed_in_browser(api: Airflow, way: Forward) -> httpx.Client:
     """A session as a browser gets it from the sign-in page: a cookie, no token in a header."""
-    api.way.ensure()
-    browser = httpx.Client(base_url=f"http://{api.way.address}", follow_redirects=True, timeout=60, trust_env=False)
+    browser = httpx.Client(base_url=f"http://{way.address}", follow_redirects=True, timeout=60, trust_env=False)
     page = browser.get("/auth/login/").text
     csrf = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
     assert csrf, page[:2000]
@@ -113,8 +115,8 @@ def signed_in_browser(api: Airflow) -> httpx.Client:
     return browser
 
 
-def by_the_form(api: Airflow) -> str:
-    with closing(signed_in_browser(api)) as browser:
+def by_the_form(kubectl: Kubectl, api: Airflow) -> str:
+    with forward(kubectl, SERVICE, PORT) as way, closing(signed_in_browser(api, way)) as browser:
         params = browser.get("/api/v2/dags/petrol/details").raise_for_status().json()["params"]
         assert {"n_estimators", "test_size", "random_state", "target"} <= set(params)
         assert params["n_estimators"]["schema"]["minimum"] == 1
