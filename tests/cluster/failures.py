@@ -59,7 +59,7 @@ from airflow.sdk import DAG
 from tidegate.airflow import step
 
 DATA = {"data": "data/petrol_consumption.csv"}
-PATIENCE = {"start_timeout": timedelta(seconds=12), "schedule_timeout": timedelta(seconds=5)}
+PATIENCE = {"start_timeout": timedelta(seconds=45), "schedule_timeout": timedelta(seconds=5)}
 
 with DAG("failure_classes", schedule=None):
     for name in json.loads(HOPELESS):

@@ -31,7 +31,7 @@ NAME = f"set-{time.time_ns()}"
 """Of this call's parameter sets."""
 SEED = int(time.time())
 TRAIN, UPLOAD = "train_model", "upload_model"
-ENDS_WITHIN = 240
+ENDS_WITHIN = 600
 
 
 @dataclass(frozen=True)

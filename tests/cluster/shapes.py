@@ -21,7 +21,7 @@ WORK = "work"
 CALLED, TOLD = "tests_called", "tests_told"
 """Variables of Airflow that callbacks write."""
 FOLDER = "tests/shapes"
-ENDED_WITHIN = 30
+ENDED_WITHIN = 90
 
 TEXT = f'''\
 """Tasks of every shape."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tidegate.cli.port_forward import Forward
 
 QUICK = {"n_estimators": 5}
-SCHEDULED_SECONDS = 240
+SCHEDULED_SECONDS = 400
 YEAR = 365 * 24 * 3600
 """Airflow refuses a second run of the same logical date, in whole seconds: another call of a test needs another one."""
 FILE = "petrol.py"
@@ -105,7 +105,7 @@ def by_airflows_command_line(kubectl: Kubectl) -> tuple[str, datetime]:
 
 def signed_in_browser(api: Airflow, way: Forward) -> httpx.Client:
     """A session as a browser gets it from the sign-in page: a cookie, no token in a header."""
-    browser = httpx.Client(base_url=f"http://{way.address}", follow_redirects=True, timeout=60, trust_env=False)
+    browser = httpx.Client(base_url=f"http://{way.address}", follow_redirects=True, timeout=180, trust_env=False)
     page = browser.get("/auth/login/").text
     csrf = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
     assert csrf, page[:2000]
