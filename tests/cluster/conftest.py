@@ -29,7 +29,7 @@ from tidegate.cli.kubectl import STEPS_NAMESPACE, Kubectl
 from tidegate.cli.objects import object_store
 from tidegate.cli.state import KIND_CONTEXT
 from tidegate.cli.step_pods import OURS
-from tidegate.cluster import cache, commands, engine
+from tidegate.cluster import cache, commands, engine, kind
 from tidegate.cluster.errors import ClusterError
 from tidegate.sample import petrol_csv
 
@@ -111,12 +111,17 @@ def killed_ups(up: Sequence[str], folder: Path, *, ours: bool) -> dict[str, str]
     """Phase -> what a call said that was killed there; each call goes on from what the one before left."""
     kubectl, killed = Kubectl(KIND_CONTEXT), {}
     if ours:
-        killed[MAKING] = killed_up(up, MAKING, folder / "making.log")
+        killed[MAKING] = killed_up(up, MAKING, folder / "making.log", when=has_node)
     else:
         leave_pending(kubectl)
     killed[INSTALLING] = killed_up(up, INSTALLING, folder / "installing.log", when=lambda: is_pending(kubectl))
     killed[RUNNING] = killed_up(up, RUNNING, folder / "running.log")
     return killed
+
+
+def has_node() -> bool:
+    """Whether the container is there that the cluster's node is."""
+    return commands.succeeds([engine.docker(), "inspect", "--type=container", kind.Cluster(kind.NAME, "stock").node])
 
 
 def is_pending(kubectl: Kubectl) -> bool:
