@@ -28,8 +28,8 @@ USER = "nobody"
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """The administrator's address of a PostgreSQL server."""
+def postgresql(**settings: str) -> Iterator[str]:
+    """The administrator's address of a PostgreSQL server; `settings` are those of postgresql.conf."""
     initdb, server = _program("initdb", "/usr/lib/postgresql/*/bin"), _program("postgres", "/usr/lib/postgresql/*/bin")
     password = secrets.token_hex(8)
     with _folder() as folder:
@@ -38,7 +38,7 @@ def postgresql() -> Iterator[str]:
         made = [initdb, "-D", str(data), "-U", "admin", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
         _run([*made, f"--pwfile={folder / 'password'}"])
         port = free_port()
-        options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": ""}
+        options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": "", **settings}
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         address = f"postgresql://admin:{password}@127.0.0.1:{port}/postgres"
         with _serving([server, "-D", str(data), *arguments], folder, lambda: psycopg.connect(address).close()):

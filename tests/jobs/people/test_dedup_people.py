@@ -21,7 +21,7 @@ from tidegate.step import AccessDenied, BadInput, BadSettings, TryAgain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.jobs.people.server import Server
+    from tests.jobs.people.conftest import NewDatabase
 
 
 def test_a_batch_equals_brute_force(tmp_path: Path, database: str) -> None:
@@ -38,13 +38,13 @@ def test_a_batch_equals_brute_force(tmp_path: Path, database: str) -> None:
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(order=st.randoms(use_true_random=False), size=st.integers(1, 60), seed=st.integers(0, 3))
 def test_neither_the_order_of_records_nor_the_chunks_change_the_result(
-    tmp_path: Path, server: Server, order: Random, size: int, seed: int
+    tmp_path: Path, new_database: NewDatabase, order: Random, size: int, seed: int
 ) -> None:
     rows = raw_people(f"s{seed}", count=60)
     shuffled = order.sample(rows, len(rows))
     found = []
     for name, each, chunk in (("plain", rows, 1000), ("shuffled", shuffled, size)):
-        database = server.database()
+        database = new_database()
         dedup(write(tmp_path / f"{name}.jsonl", each), database, chunk_rows=chunk)
         ids = [row["record_id"] for row in each]
         found.append({
@@ -54,11 +54,11 @@ def test_neither_the_order_of_records_nor_the_chunks_change_the_result(
     assert found[0] == found[1]
 
 
-def test_shards_prepared_by_other_pods_give_the_same_even_when_stale(tmp_path: Path, server: Server) -> None:
+def test_shards_prepared_by_other_pods_give_the_same_even_when_stale(tmp_path: Path, new_database: NewDatabase) -> None:
     first, rows = raw_people("one"), raw_people("two", earlier="one")
     found = []
     for fan_out in (False, True):
-        database = server.database()
+        database = new_database()
         file, values = write(tmp_path / "b.jsonl", rows), {}
         if fan_out:
             for shard in range(3):
@@ -221,11 +221,11 @@ def test_parquet_with_numbers_bad_bytes_and_other_names(tmp_path: Path, database
     assert query(database, "select first_name, city, zip from people.person") == [("ann", "troy", "12180")]
 
 
-def test_of_rows_with_one_id_the_same_one_stays_in_any_order(tmp_path: Path, server: Server) -> None:
+def test_of_rows_with_one_id_the_same_one_stays_in_any_order(tmp_path: Path, new_database: NewDatabase) -> None:
     rows = [GOOD, GOOD | {"first_name": "Zoe"}, GOOD | {"record_id": "2", "first_name": "Max"}]
     kept = []
     for name, each in (("a", rows), ("b", rows[::-1])):
-        database = server.database()
+        database = new_database()
         result = dedup(write(tmp_path / f"{name}.jsonl", each), database)
         assert result.metrics["rejected"] == 1
         kept.append(query(database, "select first_name from people.person order by 1"))
