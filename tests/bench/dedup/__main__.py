@@ -33,7 +33,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 NEW, SEED = 1000, 9001
 KEPT = 20_000
 """Of the stored people, how many may turn up again."""
-LOOP = 2_000_000
+LOOP = 1_000_000
 """Comparisons the double loop is given; its time for all is extrapolated from them."""
 FEWEST = 100
 """New records below which no quality is told of the loop."""

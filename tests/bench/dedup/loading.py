@@ -42,7 +42,16 @@ def write(folder: Path, records: Iterable[Record]) -> Iterator[Record]:
             person = cleaned(record)
             found = keys(person)
             mark = fingerprint(person).hex()
-            cells = (number, *person, "{}", f"{{{','.join(map(str, found))}}}", f"\\\\x{mark}", NORM_VERSION, BATCH, number)
+            cells = (
+                number,
+                *person,
+                "{}",
+                f"{{{','.join(map(str, found))}}}",
+                f"\\\\x{mark}",
+                NORM_VERSION,
+                BATCH,
+                number,
+            )
             people.write("\t".join(map(str, cells)) + "\n")
             index.writelines(f"{key}\t{number}\n" for key in found)
             group.append(person)

@@ -35,10 +35,8 @@ def show(figures: dict[str, Any]) -> str:
 
 def _row(stored: int, row: dict[str, Any]) -> str:
     quality = " | ".join(f"{row[name]:.3f}" if row.get(name) is not None else "-" for name in QUALITY)
-    return (
-        f"| {stored:,} | {row['method']} | {row['seconds']:,.2f} | {row['cpu']:,.2f} | {row['peak_mb']:,.0f} | {quality} | "
-        f"{row['note']} |"
-    )
+    took = f"{row['seconds']:,.2f} | {row['cpu']:,.2f} | {row['peak_mb']:,.0f}"
+    return f"| {stored:,} | {row['method']} | {took} | {quality} | {row['note']} |"
 
 
 QUALITY = ("precision", "recall", "f1")
