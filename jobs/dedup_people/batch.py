@@ -98,7 +98,7 @@ _SHOW = """select r.row_no, r.record_id, r.score, r.fields, r.reason, coalesce(r
     order by case when %(best)s then -r.score else r.score end, r.row_no limit %(limit)s"""
 
 
-def _shown(batch: UUID, decision: str, best: bool) -> dict[str, Any]:  # noqa: FBT001 - a value of the query
+def _shown(batch: UUID, decision: str, best: bool) -> dict[str, Any]:
     return {"batch": batch, "decision": decision, "best": best, "limit": _SHOWN}
 
 

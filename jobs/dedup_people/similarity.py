@@ -92,9 +92,11 @@ def _places(s1: Sequence[str], u1: Sequence[str], s2: Sequence[str], u2: Sequenc
     at = [i for i, (a, b) in enumerate(zip(u1, u2, strict=True)) if is_named(a) or is_named(b)]
     if at:
         a, b, c, d = ([column[i] for i in at] for column in (s1, u1, s2, u2))
-        straight, crossed = jaro_winkler(a, c) + jaro_winkler(b, d), jaro_winkler(a, d) + jaro_winkler(b, c)
-        for n in np.flatnonzero(crossed > straight + _SWAPPED_BY):
-            s2[at[n]], u2[at[n]] = u2[at[n]], s2[at[n]]
+        ad, bc = jaro_winkler(a, d), jaro_winkler(b, c)
+        for n in np.flatnonzero(ad + bc > jaro_winkler(a, c) + jaro_winkler(b, d) + _SWAPPED_BY):
+            # The likelier of the two is the street: a rule that does not ask which side is left.
+            ranked = sorted([(-ad[n], sorted([a[n], d[n]]), a[n], d[n]), (-bc[n], sorted([b[n], c[n]]), b[n], c[n])])
+            (*_, s1[at[n]], s2[at[n]]), (*_, u1[at[n]], u2[at[n]]) = ranked
     return (s1, u1), (s2, u2)
 
 

@@ -47,15 +47,16 @@ with stored as (
         norm_version, source_batch, source_row)
     select p.id, p.f[1], p.f[2], p.f[3], p.f[4], p.f[5], p.f[6], p.f[7], p.f[8], p.raw, p.keys,
         decode(p.mark, 'hex'), %(norm)s, %(batch)s, p.row
-    from jsonb_to_recordset(%(people)s::jsonb) as p (id bigint, f text[], raw jsonb, keys bigint[], mark text, row bigint)
+    from jsonb_to_recordset(%(people)s::jsonb)
+        as p (id bigint, f text[], raw jsonb, keys bigint[], mark text, row bigint)
     returning id, keys
 )
 insert into people.person_key (key, person_id) select key, id from stored, unnest(keys) as key order by key
 """
 _RESULT = """
 with c as materialized (select nextval('people.commit_no') as no)
-insert into people.match_result (batch_id, row_no, record_id, decision, person_id, score, fields, reason, raw, commit_no,
-    position)
+insert into people.match_result (batch_id, row_no, record_id, decision, person_id, score, fields, reason, raw,
+    commit_no, position)
 select %(batch)s, r.row, r.record, r.decision, r.person, r.score, r.fields, r.reason, r.raw, c.no, r.at
 from c, jsonb_to_recordset(%(results)s::jsonb) as r (row bigint,
     record text, decision text, person bigint, score real, fields jsonb, reason text, raw jsonb, at int)

@@ -20,7 +20,7 @@ from jobs.dedup_people.clean import Person, name, parts
 from jobs.make_people.corrupt import corrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     import pandas as pd
 
@@ -59,20 +59,22 @@ class Source:
             "address": f"{random.randrange(1, 10 ** random.randint(2, 5))} {road}\n{place}",
         }
 
-    def member(self, home: Record, number: str) -> Record:
-        """Somebody else of the same household."""
+    def member(self, home: Record, number: str, *, taken: Collection[str] = ()) -> Record:
+        """Somebody else of the same household, called like none of it."""
         other = self.random.choice(self.firsts)
-        while other == home["first_name"]:
+        while other == home["first_name"] or other in taken:
             other = self.random.choice(self.firsts)
         return home | {"record_id": number, "first_name": other}
 
 
 def stored(source: Source, count: int) -> Iterator[Record]:
     """`count` people, a tenth of them in the household of the one before."""
-    before: Record | None = None
+    home: list[str] = []
+    before: Record = {}
     for i in range(count):
-        share = before is not None and source.random.random() < 0.1
-        before = source.member(before, f"s{i}") if share and before else source.record(f"s{i}")
+        share = bool(before) and source.random.random() < 0.1
+        before = source.member(before, f"s{i}", taken=home) if share else source.record(f"s{i}")
+        home = [*(home if share else ()), before["first_name"]]
         yield before
 
 

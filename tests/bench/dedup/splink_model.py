@@ -15,7 +15,7 @@ import splink.comparison_library as cl
 from splink import DuckDBAPI, Linker, SettingsCreator, block_on
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from jobs.dedup_people.clean import Person
 
@@ -56,9 +56,13 @@ def with_ids(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def predict(
-    fresh: pd.DataFrame, stored: pd.DataFrame | None = None, *, blocks: tuple[tuple[str, ...], ...] = BLOCKS
-) -> tuple[float, list[tuple[int, int, float]]]:
-    """Links between `fresh` and `stored`, or within `fresh`."""
+    fresh: pd.DataFrame,
+    stored: pd.DataFrame | None = None,
+    *,
+    blocks: tuple[tuple[str, ...], ...] = BLOCKS,
+    now: Callable[[], tuple[float, float]] = lambda: (time.perf_counter(), time.process_time()),
+) -> tuple[float, float, list[tuple[int, int, float]]]:
+    """Seconds, seconds of CPU, and links between `fresh` and `stored`, or within `fresh`."""
     base = DuckDBAPI(duckdb.connect(":memory:"))
     names = ["a_fresh"] if stored is None else ["a_fresh", "b_stored"]
     tables = [
@@ -68,11 +72,12 @@ def predict(
     linker = Linker(tables if stored is not None else tables[0],
                     settings("dedupe_only" if stored is None else "link_only", blocks))  # fmt: skip
     _train(linker)
-    start = time.perf_counter()
+    start = now()
     found = linker.inference.predict(threshold_match_weight=-7).as_pandas_dataframe()
-    seconds = time.perf_counter() - start
-    return seconds, list(zip(found.id_l.astype(int).tolist(), found.id_r.astype(int).tolist(),
-                             found.match_weight.astype(float).tolist(), strict=True))  # fmt: skip
+    end = now()
+    pairs = zip(found.id_l.astype(int).tolist(), found.id_r.astype(int).tolist(),
+                found.match_weight.astype(float).tolist(), strict=True)  # fmt: skip
+    return end[0] - start[0], end[1] - start[1], list(pairs)
 
 
 def _train(linker: Linker) -> None:

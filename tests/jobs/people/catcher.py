@@ -5,6 +5,7 @@ Reads: mails. Writes: `messages`; `crash_after` mails it drops the connection af
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 from email import message_from_bytes, policy
@@ -64,8 +65,6 @@ class Running(Controller):
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import count
 from random import Random  # noqa: TC003 - hypothesis reads the annotation
 from typing import TYPE_CHECKING
@@ -14,14 +14,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from jobs._people.database import connect, migrate
+from jobs.dedup_people import store
+from jobs.dedup_people.batch import histogram
 from tests.jobs.people import batches
 from tests.jobs.people.batches import dedup, query, raw_people, write
 from tidegate.step import AccessDenied, BadInput, BadSettings, TryAgain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.jobs.people.server import Server
+    from tests.jobs.people.conftest import NewDatabase
+
+    ById = dict[str, tuple[str, str | None]]
 
 
 def test_a_batch_equals_brute_force(tmp_path: Path, database: str) -> None:
@@ -35,30 +40,38 @@ def test_a_batch_equals_brute_force(tmp_path: Path, database: str) -> None:
     batches.check_keys(database)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(order=st.randoms(use_true_random=False), size=st.integers(1, 60), seed=st.integers(0, 3))
+@pytest.fixture(scope="module")
+def plainly(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, str]], ById]:
+    """A batch, and what became of it in its own order and one chunk."""
+    rows, database = raw_people("s", count=60), new_database()
+    dedup(write(tmp_path_factory.mktemp("plain") / "a.jsonl", rows), database)
+    return rows, by_id(rows, database)
+
+
+def by_id(rows: list[dict[str, str]], database: str) -> ById:
+    ids = [row["record_id"] for row in rows]
+    return {
+        ids[at - 1]: (kind, ids[of[1] - 1] if of else None)
+        for (_, at), (kind, of) in batches.decisions(database).items()
+    }
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(order=st.randoms(use_true_random=False), size=st.integers(1, 60))
 def test_neither_the_order_of_records_nor_the_chunks_change_the_result(
-    tmp_path: Path, server: Server, order: Random, size: int, seed: int
+    tmp_path: Path, new_database: NewDatabase, plainly: tuple[list[dict[str, str]], ById], order: Random, size: int
 ) -> None:
-    rows = raw_people(f"s{seed}", count=60)
-    shuffled = order.sample(rows, len(rows))
-    found = []
-    for name, each, chunk in (("plain", rows, 1000), ("shuffled", shuffled, size)):
-        database = server.database()
-        dedup(write(tmp_path / f"{name}.jsonl", each), database, chunk_rows=chunk)
-        ids = [row["record_id"] for row in each]
-        found.append({
-            ids[at - 1]: (kind, ids[of[1] - 1] if of else None)
-            for (_, at), (kind, of) in batches.decisions(database).items()
-        })  # fmt: skip
-    assert found[0] == found[1]
+    rows, wanted = plainly
+    shuffled, database = order.sample(rows, len(rows)), new_database()
+    dedup(write(tmp_path / "shuffled.jsonl", shuffled), database, chunk_rows=size)
+    assert by_id(shuffled, database) == wanted
 
 
-def test_shards_prepared_by_other_pods_give_the_same_even_when_stale(tmp_path: Path, server: Server) -> None:
+def test_shards_prepared_by_other_pods_give_the_same_even_when_stale(tmp_path: Path, new_database: NewDatabase) -> None:
     first, rows = raw_people("one"), raw_people("two", earlier="one")
     found = []
     for fan_out in (False, True):
-        database = server.database()
+        database = new_database()
         file, values = write(tmp_path / "b.jsonl", rows), {}
         if fan_out:
             for shard in range(3):
@@ -96,52 +109,71 @@ class Crash(BaseException):
     """The process is gone: nothing catches it."""
 
 
+class Crashing:
+    """Lets the connection die at the n-th statement or transaction's end, before it or after it was carried out."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left, self._before = 0, False
+        execute, transaction = psycopg.Cursor.execute, psycopg.Connection.transaction
+        crashing = self
+
+        def dying_execute(self: psycopg.Cursor, *args: object, **values: object) -> psycopg.Cursor:
+            with crashing.point(self.connection):
+                return execute(self, *args, **values)
+
+        @contextmanager
+        def dying_transaction(self: psycopg.Connection) -> Iterator[None]:
+            with crashing.point(self, counts=False), transaction(self):
+                yield
+            with crashing.point(self):
+                pass
+
+        monkeypatch.setattr(psycopg.Cursor, "execute", dying_execute)
+        monkeypatch.setattr(psycopg.Connection, "transaction", dying_transaction)
+
+    def at(self, number: int, *, before: bool) -> None:
+        self.left, self._before = number, before
+
+    @contextmanager
+    def point(self, connection: psycopg.Connection, *, counts: bool = True) -> Iterator[None]:
+        self.left -= counts
+        if counts and self.left == 0 and self._before:
+            self._die(connection)
+        yield
+        if counts and self.left == 0:
+            self._die(connection)
+
+    def _die(self, connection: psycopg.Connection) -> None:
+        connection.close()
+        raise Crash
+
+
 def test_a_crash_at_any_statement_loses_and_doubles_nobody(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection dies at the n-th statement, for every n, before it is sent or after it was carried out."""
-    file = write(tmp_path / "a.jsonl", raw_people(count=30))
-    monkeypatch.setattr("jobs.dedup_people.publish.draw", lambda *_, **__: b"")  # half a second each time
+    file = write(tmp_path / "a.jsonl", raw_people(count=24))
+    monkeypatch.setattr("jobs.dedup_people.publish.draw", lambda *_, **__: b"")
+    monkeypatch.setattr("jobs._people.database.time.sleep", lambda _: None)
     dedup(file, database, chunk_rows=12)
-    wanted, left = batches.decisions(database), [0]
-    real = psycopg.Cursor.execute
-
-    def execute(self: psycopg.Cursor, *args: object, **values: object) -> psycopg.Cursor:
-        left[0] -= 1
-        if left[0] == 0 and before:
-            self.connection.close()
-            raise Crash
-        done = real(self, *args, **values)
-        if left[0] == 0:
-            self.connection.close()
-            raise Crash
-        return done
-
-    monkeypatch.setattr(psycopg.Cursor, "execute", execute)
-    for at in count(1):
-        for before in (True, False):  # noqa: B007 - read by execute
-            with psycopg.connect(database, autocommit=True) as connection:
-                connection.execute("drop schema people cascade")
-            left[0] = at
-            with suppress(Crash):  # or OperationalError, by the rollback on a dead connection, and a retry at once
-                dedup(file, database, chunk_rows=12)
-            if left[0] > 0:
-                break
+    wanted, crashing = batches.decisions(database), Crashing(monkeypatch)
+    for at, before in ((at, before) for at in count(1) for before in (True, False)):
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute("truncate people.batch, people.person_key, people.outbox cascade")
+        crashing.at(at, before=before)
+        with suppress(Crash):  # or OperationalError, by the rollback on a dead connection, and a retry at once
             dedup(file, database, chunk_rows=12)
-            assert batches.decisions(database) == wanted
-            assert query(database, "select count(*), count(distinct message_id) from people.outbox") == [(1, 1)]
-        else:
-            continue
-        break
-    assert at > 30
+        if crashing.left > 0:
+            break
+        dedup(file, database, chunk_rows=12)
+        assert batches.decisions(database) == wanted
+        assert query(database, "select count(*), count(distinct message_id) from people.outbox") == [(1, 1)]
+    assert at > 15
 
 
 @pytest.mark.parametrize("sqlstate", ["40001", "40P01", "57P01"])
 def test_a_passing_fault_is_tried_again(
     tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch, sqlstate: str
 ) -> None:
-    from jobs.dedup_people import store
-
     real, faults = store.decide, [psycopg.errors.lookup(sqlstate)("made up")] * 2
     monkeypatch.setattr(store, "decide", lambda *args: real(*args) if not faults else _raise(faults.pop()))
     assert dedup(write(tmp_path / "a.jsonl", raw_people(count=20)), database).metrics["records"] == 20
@@ -221,11 +253,11 @@ def test_parquet_with_numbers_bad_bytes_and_other_names(tmp_path: Path, database
     assert query(database, "select first_name, city, zip from people.person") == [("ann", "troy", "12180")]
 
 
-def test_of_rows_with_one_id_the_same_one_stays_in_any_order(tmp_path: Path, server: Server) -> None:
+def test_of_rows_with_one_id_the_same_one_stays_in_any_order(tmp_path: Path, new_database: NewDatabase) -> None:
     rows = [GOOD, GOOD | {"first_name": "Zoe"}, GOOD | {"record_id": "2", "first_name": "Max"}]
     kept = []
     for name, each in (("a", rows), ("b", rows[::-1])):
-        database = server.database()
+        database = new_database()
         result = dedup(write(tmp_path / f"{name}.jsonl", each), database)
         assert result.metrics["rejected"] == 1
         kept.append(query(database, "select first_name from people.person order by 1"))
@@ -278,7 +310,5 @@ def test_the_histogram_is_a_picture_of_all_records(tmp_path: Path, database: str
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 5000
     with psycopg.connect(database, autocommit=True) as connection:
-        from jobs.dedup_people.batch import histogram
-
         (batch,) = connection.execute("select batch_id from people.batch").fetchone()
         assert sum(map(sum, histogram(connection, batch).values())) == 120

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from jobs.send_mail import step
 from jobs.send_mail.step import Settings, run
 from tests.jobs.people.batches import dedup, query, raw_people, write
 from tests.jobs.people.catcher import Catcher, Running, certificate
@@ -78,8 +79,6 @@ def test_a_lost_answer_sends_again_under_the_same_message_id(mail: Mail, catcher
 def test_a_crash_before_the_note_sends_again_and_never_forgets(
     mail: Mail, catcher: Catcher, report: Input, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from jobs.send_mail import step
-
     def send_and_die(*args: object) -> None:
         real(*args)
         raise KeyboardInterrupt
