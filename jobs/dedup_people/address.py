@@ -1,6 +1,6 @@
-r"""A free-text address taken apart: house, street, unit, city, state, postcode.
+"""A free-text address taken apart: house, street, unit, city, state, postcode.
 
-Reads: one text, in one line or several ("12 Main Street Apt. 4\\nSpringfield, IL 62704").
+Reads: one text, in one line or several, such as "12 Main Street Apt. 4, Springfield, IL 62704".
 Writes: the six cleaned parts; what cannot be told apart stays in the street or the city, nothing is dropped.
 Again: the same text gives the same parts.
 """

@@ -138,8 +138,9 @@ class _Chunk:
             self._inserted[key].append(i)
 
     def _own(self, i: int) -> list[Candidate]:
-        """Records inserted from this chunk that share a key with record `i`, as far as the keys have room."""
-        mates: set[int] = set()
+        """Records inserted from this chunk that equal record `i` or share a key, as far as the keys have room."""
+        twin = self._exact.get(self._records[i].fingerprint)
+        mates = set() if twin is None else {-1 - twin}
         for key in self._records[i].keys:
             if key in self._inserted:
                 mates.update(self._inserted[key][: max(0, self._rules.cap - self._stored.seen.get(key, 0))])

@@ -52,6 +52,8 @@ class Model:
         total = np.full(len(found), self.bias)
         for name, table in self.tables.items():
             total += table[cells(name, found)]
+        weak = _weak(found)
+        total[weak] = np.minimum(total[weak], 0.0)
         return np.round(total, 2)
 
     def compare(self, left: Sequence[Person], right: Sequence[Person]) -> Bits:
@@ -64,6 +66,13 @@ class Model:
         """What `load` reads."""
         tables = {name: np.round(table, 4).tolist() for name, table in self.tables.items()}
         return json.dumps({"version": self.version, "bias": round(self.bias, 4), "tables": tables}, indent=1)
+
+
+def _weak(found: Levels) -> NDArray[np.bool_]:
+    """Pairs with no name or neither street nor postcode to compare: however equal, never sure."""
+    unknown = {name: found[:, _ORDER[name]] == 0 for name in ("first", "last", "street", "zip")}
+    weak: NDArray[np.bool_] = (unknown["first"] & unknown["last"]) | (unknown["street"] & unknown["zip"])
+    return weak
 
 
 def cells(name: str, found: Levels) -> NDArray[np.intp]:

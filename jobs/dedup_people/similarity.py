@@ -63,7 +63,8 @@ def levels(left: Sequence[Person], right: Sequence[Person]) -> Levels:
     """The level of every comparison, one row a pair, one column a comparison in the order of `COMPARISONS`."""
     if not left:
         return np.empty((0, len(COMPARISONS)), np.int8)
-    one, two = list(zip(*left, strict=True)), list(zip(*right, strict=True))
+    one: list[Sequence[str]] = list(zip(*left, strict=True))
+    two: list[Sequence[str]] = list(zip(*right, strict=True))
     first, last, swap = _names(one[0], one[1], two[0], two[1])
     one[5], two[5] = _joined(one[5]), _joined(two[5])
     one[3:5], two[3:5] = _places(one[3], one[4], two[3], two[4])

@@ -104,6 +104,12 @@ def test_swapped_names_and_a_typo_are_one_person() -> None:
     assert probability(shipped().compare([one], [two])[0]) > 0.97
 
 
+@pytest.mark.parametrize("known", [{"first": "ann"}, {"first": "ann", "last": "lee"}, {"last": "lee", "city": "troy"}])
+def test_the_same_name_without_an_address_is_left_to_a_person(known: dict[str, str]) -> None:
+    twice = [Person(**known)]
+    assert 0.03 <= probability(shipped().compare(twice, twice)[0]) < 0.97
+
+
 def test_a_missing_first_name_in_a_household_is_left_to_a_person() -> None:
     home = ("lee", "12", "main st", "", "springfield", "il", "62704")
     score = probability(shipped().compare([Person("", *home)], [Person("robert", *home)])[0])
