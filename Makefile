@@ -8,10 +8,10 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down ui test bench bench_people soak docs freeze format clean
+.PHONY: help up down ui test bench dedup soak docs freeze format clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(INSTALLED) ## a cluster with Airflow and pipelines that have run [CONTEXT= REGISTRY= AIRFLOW_CHART= CSV=]
 	@$(BIN)/tidegate up $(if $(CONTEXT),--context '$(CONTEXT)') $(if $(REGISTRY),--registry '$(REGISTRY)') \
@@ -29,7 +29,7 @@ test: $(INSTALLED) ## every rung of tests, or some [RUNGS="static jobs"]
 bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="step_overhead --rounds 3"]
 	@$(BIN)/python -m tests.bench.run $(NAMES)
 
-bench_people: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed [SIZES="10_000 100_000"]
+dedup: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed [SIZES="10_000 100_000"]
 	@$(BIN)/uv pip install --quiet --requirement tests/bench/requirements.txt
 	@$(BIN)/python -m tests.bench.dedup $(SIZES)
 
