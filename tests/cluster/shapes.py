@@ -114,7 +114,7 @@ def play(at: At) -> Shapes:
 
 def play_cleared(at: At) -> Run:
     """A run whose one task is cleared while its pod runs, to its end."""
-    run = at.start(LONG, {"seconds": 15, "force": True})
+    run = at.start(LONG, {"seconds": 40, "force": True})
     effects.next_running(at.timeline, WORK, {run.run_id})
     cleared = {"dry_run": False, "dag_run_id": run.run_id, "only_failed": False}
     at.api.call("POST", f"dags/{LONG}/clearTaskInstances", json=cleared)
