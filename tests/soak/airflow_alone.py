@@ -220,7 +220,7 @@ def test_a_frozen_and_a_killed_triggerer_neither_end_nor_double_the_pod(
     airflow.wait("the other triggerer to attach", lambda: "found pod" in log(), seconds=90)
     airflow.freeze("triggerer-1", thaw=True)
     airflow.wait("the old one to be told to kill", lambda: "invoking on_kill" in log(), seconds=60)
-    airflow.wait("it to ask first", lambda: "its pod is left to whoever runs it now" in log(), seconds=20)
+    airflow.wait("it to ask first", lambda: "its pod is left to whoever runs it now" in log(), seconds=60)
     airflow.kill("triggerer-2")
     airflow.wait("the old one to take it up again", lambda: log().count("found pod") > 1, seconds=60)
     over.touch()
