@@ -17,6 +17,7 @@ AIRFLOW_RULES = {
     ("pods/log", ("get",), ()),
     ("events", ("list",), ()),
     ("configmaps", ("get",), ("tidegate-steps",)),
+    ("secrets", ("create", "delete"), ()),
 }
 
 

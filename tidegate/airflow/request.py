@@ -34,6 +34,8 @@ class Asked:
     run_params: Mapping[str, Any] = field(default_factory=dict)
     """Of the whole run; shown, no part of the key."""
     force: bool = False
+    credentials: str = ""
+    """The Airflow connection that the step's pod is given; what it says is no part of the work, its id is."""
     named_output: bool = False
     """The output is a place that the DAG names, not the run's own."""
     known: Mapping[str, Output] = field(default_factory=dict)
@@ -94,6 +96,8 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
     rules = order.spec.ledger
     inputs = {name: await asyncio.to_thread(_identity, url, asked, probe) for name, url in order.inputs.items()}
     secrets = {order.spec.secret: await pods.secret_version(order.spec.secret)} if rules.secret_versions else {}
+    if asked.credentials:
+        secrets[f"connection {asked.credentials}"] = ""
     try:
         key = key_of(
             step=order.spec.name,

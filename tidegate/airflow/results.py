@@ -106,6 +106,11 @@ async def hand_back(found: Mapping[str, Any], run: Identity) -> None:
         await asked(lambda: task_runner.SUPERVISOR_COMMS.asend(DeleteXCom(key=FAILURE, **_of(run))))
 
 
+async def leave_value(name: str, value: Any, run: Identity) -> None:  # noqa: ANN401 - any JSON
+    """Write one value of a step that goes on."""
+    await asked(partial(XCom.aset, key=name, value=value, **_of(run)))
+
+
 async def leave_failure(failure: Failure, run: Identity, *, step: str) -> None:
     """Write why the try failed, for the UI and for those who are told of failures."""
     said = {"kind": failure.kind.value, "message": failure.message, "advice": failure.advice(step)}
