@@ -6,10 +6,10 @@ import asyncio
 import json
 import sys
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
+from airflow.sdk import DAG, Connection
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
 from airflow.sdk.execution_time.comms import ErrorResponse, GetConnection
 
@@ -18,12 +18,14 @@ from tidegate.airflow import credentials
 from tidegate.airflow.credentials import Credentials, generic
 from tidegate.airflow.failures import Kind, Then
 from tidegate.airflow.kube_errors import error_of
-from tidegate.airflow.launch import Launch
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.reconcile import reconcile
 from tidegate.airflow.spec import SpecError
 from tidegate.airflow.steps import step
 from tidegate.airflow.testing import FakeAirflow, StepRun, run_step
+
+if TYPE_CHECKING:
+    from tidegate.airflow.launch import Launch
 
 PASSWORD = "correct-horse-battery"
 CONNECTION = {"conn_type": "postgres", "host": "db", "login": "reader", "password": PASSWORD, "schema": "sales"}
@@ -97,9 +99,8 @@ def test_the_secret_is_its_pods_and_gone_when_the_pod_has_ended() -> None:
 def test_the_pod_is_made_first_and_waits_for_its_secret() -> None:
     cluster = Cluster()
     cluster.run()
-    words = [
-        request.partition(" ")[0] for request in cluster.pods.requests if not request.startswith(("list", "watch"))
-    ]
+    words = [request.partition(" ")[0] for request in cluster.pods.requests]
+    words = [word for word in words if word not in {"list", "watch"}]
     assert words[:4] == ["config", "create", "make", "patch"]
     assert cluster.created[0]["spec"]["schedulingGates"] == [{"name": credentials.GATE}]
 
@@ -146,8 +147,6 @@ def test_a_connection_may_not_set_the_step_contract() -> None:
 
 
 def test_a_connection_without_secrets_makes_none() -> None:
-    from airflow.sdk import Connection
-
     found = generic(Connection(conn_id="open", conn_type="http", host="api"), uri="")
     assert found.plain == {"CONNECTION_ID": "open", "CONNECTION_TYPE": "http", "CONNECTION_HOST": "api"}
 
