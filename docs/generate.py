@@ -58,7 +58,8 @@ def _usage(parameter: Any) -> str:  # noqa: ANN401
 
 def pipelines() -> str:
     """Every DAG: schedule, steps in the order of the file, and the first line of its page."""
-    rows = [row for path in sorted((ROOT / "dags").glob("*.py")) if (row := _pipeline(path))]
+    files = [*sorted((ROOT / "dags").glob("*.py")), *sorted((ROOT / "dags").glob("*/*.py"))]
+    rows = [row for path in files if (row := _pipeline(path))]
     return table(["pipeline", "schedule", "steps", "what it does"], rows)
 
 

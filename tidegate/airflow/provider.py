@@ -1,5 +1,6 @@
-"""What Airflow is told of this package: connection types with their forms, and links. Read through the entry point
-`apache_airflow_provider`; imports nothing, since every process of Airflow reads it.
+"""What Airflow is told of this package: connection types with their forms, and links.
+
+Read through the entry point `apache_airflow_provider`; imports nothing, since every process of Airflow reads it.
 """
 
 from __future__ import annotations

@@ -80,13 +80,18 @@ def _fetch(url: str) -> bytes:
 def values(result: Mapping[str, Any]) -> dict[str, Any]:
     """Return the XComs of a result: `return_value` (its `value`, or all of it), and each output's URL by its name.
 
+    Where `value` is an object, its texts are XComs of their own too: `task.output["id"]`.
+
     Raises:
         BadResult: An output has a name of ours.
     """
     named = {output["name"]: output["url"] for output in result.get("outputs", [])}
     if clash := sorted(RESERVED & named.keys()):
         raise BadResult(f"an output is called {', '.join(clash)}: that name is taken, use another")
-    return {RETURN_VALUE: result.get("value", dict(result)), **named}
+    value = result.get("value", dict(result))
+    texts = value.items() if "value" in result and isinstance(value, dict) else ()
+    own = {key: text for key, text in texts if isinstance(text, str) and key and key not in RESERVED}
+    return {**own, **named, RETURN_VALUE: value}
 
 
 def mapped_length(value: Any) -> int | None:  # noqa: ANN401 - any JSON

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class AzureMachineLearningCreateJobOperator(AzureMachineLearningOperator):
     """Submit a job, and wait for it if told to.
 
-    `return_value`: name, status, studio_url, outputs by name, started, ended, attempt, and whether it was submitted now.
+    `return_value`: name, status, studio_url, outputs by name, started, ended, attempt, and whether it was submitted.
     Fails, with Azure's own words, where the job ends as anything but Completed. Stopped in Airflow, it cancels the job.
 
     Args:
