@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="st
 	@$(BIN)/python -m tests.bench.run $(NAMES)
 
 soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
-	@$(BIN)/python -m pytest tests/soak/kills.py tests/soak/weather_faults.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
+	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
 format: $(INSTALLED) ## lay out and sort the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

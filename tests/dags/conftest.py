@@ -9,8 +9,13 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import BundleDagBag
+    from airflow.sdk import DAG
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -72,3 +77,22 @@ def database() -> None:
         [sys.executable, "-m", "airflow", "db", "migrate"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def bag() -> BundleDagBag:
+    """The DAG files, read as Airflow reads them."""
+    from airflow.dag_processing.dagbag import BundleDagBag  # noqa: PLC0415 - the settings above come first
+
+    return BundleDagBag(bundle_path=ROOT / "dags", dag_folder=str(ROOT / "dags"), bundle_name="dags")
+
+
+@pytest.fixture(scope="session")
+def parsed(database: None) -> BundleDagBag:
+    """The DAG files, read once for all tests: change nothing in them."""
+    return bag()
+
+
+@pytest.fixture
+def dags(parsed: BundleDagBag) -> dict[str, DAG]:
+    """The pipelines by id."""
+    return dict(parsed.dags)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def airflow_folder() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
+@cache
 def options() -> dict[str, dict[str, Any]]:
     """Every option of Airflow and of the FAB provider, by its environment variable."""
     core = yaml.safe_load((airflow_folder() / "config_templates" / "config.yml").read_text())

@@ -117,6 +117,20 @@ def test_twenty_at_once_start_one_pod(world: World) -> None:
     assert sorted(use.verdict for use in world.uses()) == ["hit"] * 19 + ["run"]
 
 
+def test_no_more_pods_of_a_pipeline_run_at_once_than_its_limit(world: World) -> None:
+    world.before = "import time; time.sleep(0.5)"
+    world.limits = {"pipelines": {"d": 2}}
+
+    async def case() -> None:
+        async with triggerer(world) as scene:
+            events = await asyncio.gather(*(scene.start(f"r{n}", dag=world.dag(params={"n": n})) for n in range(6)))
+            assert all(isinstance(event, TaskSuccessEvent) for event in events)
+            assert len(scene.created()) == 6
+            assert scene.pods.most_alive == 2
+
+    asyncio.run(case())
+
+
 def test_a_holder_that_is_gone_is_taken_over_after_its_pod(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pod of the lost holder takes its time to end; until then no other one starts."""
     world.before = STUBBORN
@@ -257,6 +271,26 @@ def test_a_lease_is_renewed_while_the_pod_runs(world: World, monkeypatch: pytest
 
     asyncio.run(case())
     assert world.ran == 1
+
+
+def test_a_wait_for_the_same_work_elsewhere_has_an_end_that_says_what_to_do(world: World) -> None:
+    world.before = ENDLESS
+
+    async def case() -> None:
+        async with triggerer(world) as scene:
+            scene.start("r1")
+            await scene.until_created(1)
+            late = scene.start("r2", dag=world.dag(queue_timeout=timedelta(seconds=1)))
+            assert isinstance(await late, TaskFailedEvent)
+            told = scene.comms.written["failure"]
+            assert told["kind"] == "in_flight"
+            assert "the same work is still under way in d, run r1, task work, row 1, after 1 s" in told["message"]
+            assert '{"force": true}' in told["advice"]
+            assert "queue_timeout" in told["advice"]
+            assert len(scene.created()) == 1
+
+    asyncio.run(case())
+    assert {use.task.run_id: use.verdict for use in world.uses()} == {"r1": "run", "r2": "gave_up"}
 
 
 def test_a_pod_says_which_work_it_does_and_by_which_number(world: World) -> None:

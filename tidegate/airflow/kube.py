@@ -34,9 +34,15 @@ PATIENCE = 300.0
 
 _REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCH_SECONDS = 270
-_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
+_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 _LOG = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
-_AUTH = ["BearerToken"]
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """End a stream at once: a TLS goodbye would wait for the server's, and a loop that stops would leak the socket."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()
+    answer.close()
 
 
 class Pods(Protocol):
@@ -108,6 +114,7 @@ class Kube:
     async def close(self) -> None:
         """Close the pool. Streams that are open end with an error."""
         await self._stack.aclose()
+        await asyncio.sleep(0.25)  # aiohttp closes TLS connections a moment later; a loop that stops would leak them
 
     async def config(self, name: str) -> dict[str, str]:
         """See `Pods.config`."""
@@ -249,7 +256,7 @@ class Kube:
                 raise error_of(answer.status, await answer.read())
             yield answer
         finally:
-            answer.close()
+            _hang_up(answer)
 
     async def _call(
         self,
@@ -269,7 +276,7 @@ class Kube:
                 query_params=list(query or ()),
                 header_params={"Accept": "application/json, */*", "Content-Type": content},
                 body=body,
-                auth_settings=_AUTH,
+                auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=timeout,
             )

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidegate.airflow.spec import SpecError
-from tidegate.ledger import BadKey, MutableImage, Output, Request, Task, declared, input_identity, key_of
+from tidegate.ledger import BadKey, MutableImage, Output, Proof, Request, Task, declared, input_identity, key_of
 from tidegate.ledger.canonical import canonical
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class Asked:
     force: bool = False
     credentials: str = ""
     """The Airflow connection that the step's pod is given; what it says is no part of the work, its id is."""
+    log_url: str = ""
+    """Of the try."""
     named_output: bool = False
     """The output is a place that the DAG names, not the run's own."""
     known: Mapping[str, Output] = field(default_factory=dict)
@@ -116,10 +118,19 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
         key=key,
         output_path=order.output,
         run_params=asked.run_params,
+        log_url=asked.log_url,
         ttl=timedelta(seconds=rules.ttl_seconds) if rules.ttl_seconds else None,
         force=asked.force,
         reusable=rules.reuse,
+        proof=_proof(rules.verify, step=order.spec.name),
     )
+
+
+def _proof(text: str, *, step: str) -> Proof:
+    try:
+        return Proof(text)
+    except ValueError:
+        raise SpecError(f"steps.{step}.ledger.verify is {text!r}; want one of {', '.join(Proof)}") from None
 
 
 def task_of(run: Identity) -> Task:

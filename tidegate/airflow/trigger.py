@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from tidegate.airflow import credentials, once, results
+from tidegate.airflow import credentials, results
 from tidegate.airflow.early import Early
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.follow import micros
 from tidegate.airflow.identity import UNMAPPED, Identity
 from tidegate.airflow.kill import end_pods, in_background
+from tidegate.airflow.links import log_url
 from tidegate.airflow.order import lines, make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     from tidegate.airflow.attempts import Order
     from tidegate.airflow.kube import Pods
+    from tidegate.airflow.recorded import Result
     from tidegate.ledger import Probe, Request
 
 RENDER_SECONDS = 120.0
@@ -54,7 +56,6 @@ _KEPT = (
     "step", "step_params", "inputs", "output_url", "namespace", "worker", "budgets", "queue", "retries", "connection",
     "mapped", "rendered", "logical_date", "force", "credentials",
 )  # fmt: skip
-"""What it is made of, and made again from."""
 
 _NOT_CONFIGURED = (SpecError, TemplateError, ReferenceError_)
 
@@ -68,7 +69,7 @@ class StepTrigger(BaseTrigger):
         namespace: Where steps run.
         worker: Whether a worker finishes the task (outlets, success callback).
         budgets: Seconds, see `Budgets`.
-        queue: Seconds to wait for admission.
+        queue: Seconds to wait for admission, and for the same work elsewhere.
         retries: The task's retries: without any, a failure for good needs no worker.
         connection: An Airflow connection to the cluster, or None for the cluster Airflow runs in.
         mapped: Mapped arguments in the order of the DAG file.
@@ -136,7 +137,7 @@ class StepTrigger(BaseTrigger):
         if self._run is not None:
             await asyncio.shield(in_background(self._end_pods()))
 
-    async def _outcome(self) -> once.Result | Failure:
+    async def _outcome(self) -> Result | Failure:
         try:
             run = self._run = self._identity()
             fields = await self._fields(run)
@@ -149,16 +150,15 @@ class StepTrigger(BaseTrigger):
             message = f"{type(fault).__name__}: {fault}"
             return Failure(kind=Kind.PLATFORM, message=message, then=Then.RETRY, started=False)
 
-    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> once.Result | Failure:
+    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Result | Failure:
         config = await watch.pods.config(CONFIG_MAP)
         given = await credentials.read(self.credentials) if self.credentials else None
         order = make_order(config, run, step=self.step, namespace=self.namespace, credentials=given, **fields)
         self._show(order)
         self._early = Early(run, say=self._say.info)
         asked = replace(self._asked, named_output=bool(fields["output"]))
-        work = Work(order, asked, watch=watch, config=config, say=self._say.info, emit=self._emit)
-        self._work = work
-        return await work.result(budgets=self._budgets(), queue=self.queue)
+        self._work = Work(order, asked, watch=watch, config=config, say=self._say.info, emit=self._emit)
+        return await self._work.result(budgets=self._budgets(), queue=self.queue)
 
     async def question(self, config: Mapping[str, str], *, probe: Probe, pods: Pods) -> Request:
         """What `run` would ask the ledger, given the ConfigMap's data: for `tidegate plan`."""
@@ -168,7 +168,7 @@ class StepTrigger(BaseTrigger):
         asked = replace(self._asked, named_output=bool(fields["output"]))
         return await make_request(order, asked, probe=probe, pods=pods)
 
-    async def _event(self, outcome: once.Result | Failure) -> TriggerEvent:
+    async def _event(self, outcome: Result | Failure) -> TriggerEvent:
         if self._early is not None:
             await self._early.done()
         if not isinstance(outcome, Failure):
@@ -233,7 +233,9 @@ class StepTrigger(BaseTrigger):
         context: dict[str, Any] = dict(self._context or {})
         conf = getattr(context.get("dag_run"), "conf", None)
         force = self.force or forced(conf, task_id=run.task_id, step=self.step)
-        self._asked = Asked(run_params=run_params(context), force=force, credentials=self.credentials or "")
+        self._asked = Asked(
+            run_params=run_params(context), force=force, credentials=self.credentials or "", log_url=log_url(run)
+        )
 
     def _forget(self) -> None:
         """Let go of the DAG that Airflow unpacked for this trigger alone: five hundred of them are gigabytes."""

@@ -22,6 +22,7 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tidegate.airflow.spec import steps_namespace
 from tidegate.ledger import BadAddress, Ledger, LedgerError, NoSuchRow
 from tidegate.ledger.address import from_environment
 from tidegate.ledger.verify import NoStores
@@ -42,6 +43,7 @@ def templates() -> Environment:
     made = Environment(loader=PackageLoader("tidegate.page"), autoescape=True, undefined=StrictUndefined)
     made.filters |= {"when": when, "seconds": seconds, "number": number}
     made.globals |= {"width": plot.WIDTH, "height": plot.HEIGHT, "days": look.SAVED.days}
+    made.globals |= {"steps_namespace": steps_namespace()}
     return made
 
 
