@@ -158,33 +158,6 @@ def test_a_proof_that_is_none_is_refused(world: World) -> None:
     assert "steps.work.ledger.verify is 'maybe'; want one of content, version" in "\n".join(refused.log)
 
 
-def test_a_row_tells_where_a_step_ran_and_what_it_used(world: World) -> None:
-    world.adds = {"usage": {"peak_memory_bytes": 50_000_000, "cpu_seconds": 0.25}}
-    first, second = world.run("run one"), world.run("r2")
-    assert (first.values, "usage" in first.values["return_value"]) == (second.values, False)
-    row = world.uses()[0].row
-    assert (row.pod.startswith("work-"), row.node) == (True, "this machine")
-    assert row.log_url == "/dags/d/runs/run%20one/tasks/work?try_number=1"
-    assert (row.peak_memory_bytes, row.cpu_seconds) == (50_000_000, 0.25)
-
-
-NO_USAGES = ["much", {"peak_memory_bytes": "1Gi", "cpu_seconds": -1}, {"peak_memory_bytes": 1e300}]
-
-
-@pytest.mark.parametrize("said", NO_USAGES, ids=str)
-def test_a_usage_that_is_none_is_left_out(world: World, said: Any) -> None:
-    world.adds = {"usage": said}
-    assert world.run("r1").state == "success"
-    row = world.uses()[0].row
-    assert (row.peak_memory_bytes, row.cpu_seconds, row.state) == (None, None, "succeeded")
-
-
-def test_a_failure_tells_where_it_was_too(world: World) -> None:
-    assert replace(world, before="raise SystemExit(1)").run("r1").state == "failed"
-    row = world.uses()[0].row
-    assert (row.node, row.log_url) == ("this machine", "/dags/d/runs/r1/tasks/work?try_number=1")
-
-
 def test_a_step_without_outputs_runs_every_time(world: World) -> None:
     world.outputs = False
     world.run("r1")

@@ -273,26 +273,6 @@ def test_a_lease_is_renewed_while_the_pod_runs(world: World, monkeypatch: pytest
     assert world.ran == 1
 
 
-def test_a_wait_for_the_same_work_elsewhere_has_an_end_that_says_what_to_do(world: World) -> None:
-    world.before = ENDLESS
-
-    async def case() -> None:
-        async with triggerer(world) as scene:
-            scene.start("r1")
-            await scene.until_created(1)
-            late = scene.start("r2", dag=world.dag(queue_timeout=timedelta(seconds=1)))
-            assert isinstance(await late, TaskFailedEvent)
-            told = scene.comms.written["failure"]
-            assert told["kind"] == "in_flight"
-            assert "the same work is still under way in d, run r1, task work, row 1, after 1 s" in told["message"]
-            assert '{"force": true}' in told["advice"]
-            assert "queue_timeout" in told["advice"]
-            assert len(scene.created()) == 1
-
-    asyncio.run(case())
-    assert {use.task.run_id: use.verdict for use in world.uses()} == {"r1": "run", "r2": "gave_up"}
-
-
 def test_a_pod_says_which_work_it_does_and_by_which_number(world: World) -> None:
     async def case() -> None:
         async with triggerer(world) as scene:

@@ -96,7 +96,8 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
         Exception: A store or Kubernetes does not tell what is needed; the step runs without the ledger.
     """
     rules = order.spec.ledger
-    inputs = {name: await asyncio.to_thread(_identity, url, asked, probe) for name, url in order.inputs.items()}
+    seen = (asyncio.to_thread(_identity, url, asked, probe) for url in order.inputs.values())
+    inputs = dict(zip(order.inputs, await asyncio.gather(*seen), strict=True))
     secrets = {order.spec.secret: await pods.secret_version(order.spec.secret)} if rules.secret_versions else {}
     if asked.credentials:
         secrets[f"connection {asked.credentials}"] = ""

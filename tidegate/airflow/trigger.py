@@ -26,7 +26,7 @@ from tidegate.airflow import credentials, results
 from tidegate.airflow.early import Early
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.follow import micros
-from tidegate.airflow.identity import UNMAPPED, Identity
+from tidegate.airflow.identity import UNMAPPED, Identity, date_of
 from tidegate.airflow.kill import end_pods, in_background
 from tidegate.airflow.links import log_url
 from tidegate.airflow.order import lines, make_order
@@ -204,7 +204,7 @@ class StepTrigger(BaseTrigger):
             task_id=ti.task_id,
             map_index=UNMAPPED if ti.map_index is None else ti.map_index,
             try_number=ti.try_number,
-            logical_date=self.logical_date or _date_of(self._context),
+            logical_date=self.logical_date or date_of((self._context or {}).get("dag_run")),
             ti_id=str(ti.id),
         )
 
@@ -291,10 +291,3 @@ _FIELDS = {"params": "params", "step_params": "params", "inputs": "inputs", "out
 def _event(payload: dict[str, Any]) -> TriggerEvent:
     """Make an event that a worker takes up in `StepOperator.execute_complete`."""
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
-
-
-def _date_of(context: Context | None) -> str:
-    """Return the run's logical date, or run_after where it has none, ISO 8601 with offset."""
-    dag_run: Any = (context or {}).get("dag_run")
-    date = dag_run and (dag_run.logical_date or dag_run.run_after)
-    return date.isoformat() if date else ""

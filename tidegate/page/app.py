@@ -22,11 +22,11 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tidegate.airflow.spec import steps_namespace
 from tidegate.ledger import BadAddress, Ledger, LedgerError, NoSuchRow
 from tidegate.ledger.address import from_environment
 from tidegate.ledger.verify import NoStores
 from tidegate.page import look, plot
+from tidegate.page.links import steps_namespace
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}

@@ -53,10 +53,9 @@ class TriesLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ANN401, ARG002 - a serialized operator
         """See BaseOperatorLink; Airflow has asked whether the reader may see the DAG."""
-        from tidegate.airflow.links import tries_url  # noqa: PLC0415 - see the module
+        from tidegate.page.links import tries_url  # noqa: PLC0415 - see the module
 
-        mine = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
-        return tries_url(**mine)
+        return tries_url(ti_key)
 
 
 class PodLink(BaseOperatorLink):
@@ -67,9 +66,9 @@ class PodLink(BaseOperatorLink):
 
     def get_link(self, operator: Any, *, ti_key: TaskInstanceKey) -> str:  # noqa: ANN401, ARG002 - as above
         """See BaseOperatorLink."""
-        from tidegate.page.pod import pod_of  # noqa: PLC0415 - see the module
+        from tidegate.page.links import pod_url  # noqa: PLC0415 - see the module
 
-        return pod_of(ti_key)
+        return pod_url(ti_key)
 
 
 class TidegatePlugin(AirflowPlugin):
