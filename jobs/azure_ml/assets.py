@@ -13,6 +13,7 @@ from azure.ai.ml import load_component, load_data, load_environment, load_model
 
 from jobs.azure_ml.faults import told
 from jobs.azure_ml.names import DEFINITION_TAG, RUN_TAG, mark
+from jobs.azure_ml.waiting import bounded
 from tidegate.step import NotFound
 
 if TYPE_CHECKING:
@@ -69,8 +70,9 @@ def _registered(
         entity.tags = {**(entity.tags or {}), **tags}
     if there is not None:
         log.info("azure_ml: %s %s:%s is there; it is left alone", kind, there.name, there.version)
-    with told(f"registering {kind} {entity.name}"):
-        found = there or operations.create_or_update(entity)
+    doing = f"registering {kind} {entity.name}"
+    with told(doing):
+        found = there or bounded(lambda: operations.create_or_update(entity), seconds=settings.submit, doing=doing)
     return _value(space, kind, found, created=there is None)
 
 

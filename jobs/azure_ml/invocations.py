@@ -11,9 +11,8 @@ from azure.ai.ml import Input as DataInput
 
 from jobs.azure_ml import endpoints
 from jobs.azure_ml.actions import BATCH
-from jobs.azure_ml.endings import outcome
 from jobs.azure_ml.faults import told
-from jobs.azure_ml.jobs import ended, once
+from jobs.azure_ml.jobs import carried_out
 from tidegate.step import BadInput, Prefix, Result, publish
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def batch(space: Workspace, settings: Settings) -> dict[str, Any]:
                 job_name=name,
             )
 
-    found = once(space, settings, make, digest="")
-    return ended(space, settings, found) if settings.waiting else outcome(space, found)
+    return carried_out(space, settings, make, digest="")
 
 
 def _input(name: str, given: Any) -> DataInput:  # noqa: ANN401 - any JSON

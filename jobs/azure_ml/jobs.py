@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from azure.ai.ml import load_job
-from azure.core.exceptions import AzureError
+from azure.core.exceptions import AzureError, ResourceExistsError
 
 from jobs.azure_ml.endings import judge, outcome
 from jobs.azure_ml.faults import told, translated
 from jobs.azure_ml.logs import Tail
 from jobs.azure_ml.names import DEFINITION_TAG, RUN_TAG, job_name, mark
+from jobs.azure_ml.notices import stopped, tell
 from jobs.azure_ml.states import ACTIVE, COMPLETED, QUEUED, word
-from jobs.azure_ml.waiting import Watch
-from tidegate.step import BadInput, NotFound, StepError, TryAgain
+from jobs.azure_ml.waiting import Watch, bounded
+from tidegate.step import BadInput, NotFound, StepError, Stopped, TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,9 @@ MOST_ATTEMPTS = 100
 
 SUBMISSIONS = 3
 """How often a submission is made again that met another one of the same files."""
+
+LAST_SECONDS = 12.0
+"""Seconds for cancelling after SIGTERM."""
 
 LOOKS = 6
 """How often a job is looked for that may have been made."""
@@ -59,10 +63,21 @@ def submit(space: Workspace, settings: Settings, spec: Spec) -> dict[str, Any]:
 
     def make(name: str) -> None:
         entity.name, entity.tags = name, {**(entity.tags or {}), **tags}
-        _create(space, entity)
+        _create(space, settings, entity)
 
-    found = once(space, settings, make, digest=digest)
-    return ended(space, settings, found) if settings.waiting else outcome(space, found)
+    return carried_out(space, settings, make, digest=digest)
+
+
+def carried_out(space: Workspace, settings: Settings, make: Callable[[str], None], *, digest: str) -> dict[str, Any]:
+    """The job of this run, waited for if asked; cancelled where a person stops the task meanwhile."""
+    try:
+        found = once(space, settings, make, digest=digest)
+        url = page(found.job)
+        tell({"job_id": str(found.job.name), "job_end_point": url, "studio_url": url})
+        return ended(space, settings, found) if settings.waiting else outcome(space, found)
+    except Stopped:
+        end_if_stopped(space, settings)
+        raise
 
 
 def once(space: Workspace, settings: Settings, make: Callable[[str], None], *, digest: str) -> Found:
@@ -127,15 +142,15 @@ def _appeared(space: Workspace, watch: Watch, name: str, *, looks: int) -> Job |
     return None
 
 
-def _create(space: Workspace, entity: Any) -> None:  # noqa: ANN401 - any kind of job
+def _create(space: Workspace, settings: Settings, entity: Any) -> None:  # noqa: ANN401 - any kind of job
     """Submit; uploads of the same files by two executions at once may collide (azure-sdk-for-python#30155)."""
+    doing = f"submitting job {entity.name}"
     for number in range(1, SUBMISSIONS + 1):
         try:
-            space.client.jobs.create_or_update(entity)
+            bounded(lambda: space.client.jobs.create_or_update(entity), seconds=settings.submit, doing=doing)
         except AzureError as error:
-            fault = translated(error, f"submitting job {entity.name}")
-            if number == SUBMISSIONS or "already exists" not in str(fault) or look(space, entity.name):
-                raise fault from error
+            if number == SUBMISSIONS or not isinstance(error, ResourceExistsError) or look(space, entity.name):
+                raise translated(error, doing) from error
             log.info("azure_ml: another execution uploads the same files; submitting again")
         else:
             return
@@ -146,13 +161,40 @@ def page(job: Job) -> str:
     return str(job.studio_url or "")
 
 
+def end_if_stopped(space: Workspace, settings: Settings) -> None:
+    """Cancel this run's job where a person stopped the task; after an eviction it goes on for the next try.
+
+    A submission that is under way may still be accepted, so it is looked for a while: SIGTERM leaves 20 s.
+    """
+    why = stopped()
+    if not why:
+        log.info("azure_ml: the job goes on; the next try finds it")
+        return
+    log.info("azure_ml: the task was stopped (%s)", why)
+    until = time.monotonic() + LAST_SECONDS
+    while time.monotonic() < until:
+        try:
+            found = _own(space, settings)
+            for one in found:
+                if word(one.job.status) in ACTIVE:
+                    stop(space, settings, str(one.job.name), wait_for_it=False)
+        except StepError as fault:
+            log.info("azure_ml: cancelling again: %s", str(fault).partition("\n")[0])
+        else:
+            if found:
+                return
+        time.sleep(1)
+
+
 def wait(space: Workspace, settings: Settings) -> dict[str, Any]:
     """Wait for a named job, or for the latest of this run."""
     attempts = _own(space, settings) if not settings.name else []
     name = settings.name or (attempts[-1].job.name if attempts else job_name(settings.run))
     with told(f"job {name}"):
         job = space.client.jobs.get(name)
-    return ended(space, settings, Found(job=job, attempt=len(attempts) or 1, submitted=False))
+    found = Found(job=job, attempt=len(attempts) or 1, submitted=False)
+    tell({"job_id": name, "job_end_point": page(job), "studio_url": page(job)})
+    return ended(space, settings, found)
 
 
 def cancel(space: Workspace, settings: Settings) -> dict[str, Any]:

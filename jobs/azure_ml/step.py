@@ -54,6 +54,8 @@ class Settings(Connection):
     """Seconds between two looks at what is waited for."""
     patience: float = setting("AZURE_ML_PATIENCE_SECONDS", 900.0, at_least=0)
     """Seconds that Azure may be unreachable or refuse a token while something is waited for."""
+    submit: float = setting("AZURE_ML_SUBMIT_SECONDS", 3600.0, above=0)
+    """Seconds that a submission may take, with its uploads."""
     show_logs: bool = setting("AZURE_ML_SHOW_LOGS", True)
     """Whether a job's own log is printed as it comes."""
     run: Run

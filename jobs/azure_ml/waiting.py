@@ -7,6 +7,7 @@ waited for goes on without us, and the next try finds it.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -76,6 +77,30 @@ class Watch:
                     raise fault from error
                 log.info("azure_ml: looking again: %s", str(fault).partition("\n")[0])
             self.pause()
+
+
+def bounded(call: Callable[[], T], *, seconds: float, doing: str) -> T:
+    """What `call` returns, within `seconds`: an upload of the SDK that lost a file waits for it for ever.
+
+    Raises:
+        TryAgain: It is not over by then; its thread ends with the process.
+    """
+    ends: list[T | BaseException] = []
+
+    def work() -> None:
+        try:
+            ends.append(call())
+        except BaseException as error:  # raised again in the thread that waits
+            ends.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name=doing)
+    thread.start()
+    thread.join(seconds)
+    if not ends:
+        raise TryAgain(f"{doing}: not over within {seconds:g} s ($AZURE_ML_SUBMIT_SECONDS); an upload may hang")
+    if isinstance(ends[0], BaseException):
+        raise ends[0]
+    return ends[0]
 
 
 def finish(poller: LROPoller[Any], watch: Watch, ask: Callable[[], str], *, good: frozenset[str]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import warnings
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import TYPE_CHECKING
 
 from jobs.azure_ml import assets, computes, deployments, endpoints, invocations, jobs
 from jobs.azure_ml.connection import Workspace, mode, workspace
 from jobs.azure_ml.faults import told
+from jobs.azure_ml.notices import tell
 from jobs.azure_ml.spec import laid_out
 from tidegate.step import Result
 
@@ -56,10 +57,11 @@ def _perform(space: Workspace, settings: Settings, store: Store) -> Result:
     if settings.action == "ping":
         value = ping(space)
     elif settings.action in WITH_SPEC:
-        with laid_out(settings, store) as spec, _quietly():
+        with laid_out(settings, store) as spec, chdir(spec.path.parent), _quietly():
             value = WITH_SPEC[settings.action](space, settings, spec)
     else:
         value = BY_NAME[settings.action](space, settings)
+    tell({"studio_url": str(value.get("studio_url") or "")})
     return Result(value=value, summary=summary(settings.action, value))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import signal
 import socket
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = {"dag_id": "AML_CommandJob", "run_id": "manual__1", "task_id": "iris", "map_index": -1, "try_number": 1}
+
+
+MOST_SECONDS = 60
+"""For one test, on a busy machine."""
 
 
 class Step:
@@ -65,6 +70,19 @@ def _sdk() -> None:
 def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
     with azure_ml_api(tmp_path_factory.mktemp("azure_ml_api")) as fake:
         yield fake
+
+
+@pytest.fixture(autouse=True)
+def _no_test_waits_for_ever(fake_server: Fake) -> Iterator[None]:
+    """Shows what the jobs were doing when a test's time is over."""
+
+    def give_up(*_: object) -> None:
+        pytest.fail(f"not over within {MOST_SECONDS} s; jobs: {fake_server.jobs()}, asked: {fake_server.asked()[-5:]}")
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(MOST_SECONDS)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture

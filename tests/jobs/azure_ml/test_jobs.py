@@ -58,13 +58,12 @@ def test_two_executions_make_one_job(fake: Fake, step: Step) -> None:
 
 
 def test_an_execution_beside_a_running_one_attaches_to_its_job(fake: Fake, step: Step) -> None:
-    going = step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **states("Running", seconds="0.5"))
+    slow = states("Running", "Completed", seconds="2")
+    going = step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **slow)
     assert going["status"] == "Running"
+    done = step.value("job submit", spec=COMMAND, files=FILES, **slow)
+    assert (done["name"], done["submitted"], done["status"]) == (going["name"], False, "Completed")
     assert step.value("job wait")["name"] == going["name"]
-    job = {"Running", "Completed"}
-    done = step.value("job submit", spec=COMMAND, files=FILES, **states("Running", seconds="0.5"))
-    assert (done["name"], done["submitted"]) == (going["name"], False)
-    assert done["status"] in job
     assert len(submissions(fake)) == 1
 
 
@@ -134,8 +133,15 @@ def test_a_submission_that_azure_never_accepts_is_tried_later(fake: Fake, step: 
 
 
 def test_an_upload_that_collides_with_another_one_is_made_again(fake: Fake, step: Step) -> None:
-    fake.admin.tell("PUT", "status", match="/src/main.py", status=409, headers={"x-ms-error-code": "BlobAlreadyExists"})
+    fake.admin.tell("PUT", "status", match="/codes/", status=409)
     assert step.value("job submit", spec=COMMAND, files=FILES)["status"] == "Completed"
+
+
+def test_an_upload_that_the_sdk_lost_ends_in_time(fake: Fake, step: Step) -> None:
+    fake.admin.tell("PUT", "status", match="/src/main.py", status=403)
+    with pytest.raises(TryAgain, match=r"not over within 2 s \(\$AZURE_ML_SUBMIT_SECONDS\)"):
+        step("job submit", spec=COMMAND, files=FILES, AZURE_ML_SUBMIT_SECONDS=2)
+    assert fake.jobs() == {}
 
 
 def test_an_outage_while_waiting_is_waited_out(fake: Fake, step: Step) -> None:
