@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="st
 	@$(BIN)/python -m tests.bench.run $(NAMES)
 
 soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
-	@$(BIN)/python -m pytest tests/soak/kills.py tests/soak/weather_faults.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
+	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
 format: $(INSTALLED) ## lay out and sort the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .
@@ -42,9 +42,10 @@ FREEZE = UV_CUSTOM_COMPILE_COMMAND='make freeze' $(BIN)/uv pip compile --quiet -
 
 freeze: $(INSTALLED) ## pin every requirement anew, with hashes [UPGRADE=--upgrade]
 	@$(FREEZE) pyproject.toml --group dev --universal --python-version 3.11 --output-file tests/requirements.txt
+	@# No annotations: equal requirements are equal files, whose layer the images share.
 	@for file in images/*/requirements.txt images/standins/*/requirements.txt; do \
 		group=$$(basename $$(dirname $$file)) && echo "$$group" && \
-		$(FREEZE) --group $$group --constraint tests/requirements.txt --python-version 3.13 --output-file $$file || exit 1; \
+		$(FREEZE) --no-annotate --group $$group --constraint tests/requirements.txt --python-version 3.13 --output-file $$file || exit 1; \
 	done
 
 clean: ## remove what was built here (the cache and the cluster stay)

@@ -186,6 +186,12 @@ JOIN ledger_row r ON r.id = l.row_id;
 
 INSERT INTO ledger_version (version_num) VALUES ('0001') RETURNING ledger_version.version_num;
 
+-- Running upgrade 0001 -> 0002
+
+ALTER TABLE ledger_row ADD COLUMN extra TEXT;
+
+UPDATE ledger_version SET version_num='0002' WHERE ledger_version.version_num = '0001';
+
 COMMIT;
 
 INSERT INTO ledger_row (id, key, attempt, step, state, pipeline, run_id, task_id, map_index, try_number, holder, lease_expires, datetime_started, datetime_finished, image, params, inputs, parts, outputs, metrics, summary, output_path, reason, detail, pod, node, exit_reason, message, log_url, ttl_seconds) VALUES (1, '47959548ef6f798ef0eb4ee4febe1e6d951cfdd79871f98a4957e5580c2f829d', 1, 'run_command', 'succeeded', 'ml_training_dag', 'manual__2026-01-01T12:00:00+00:00', 'common_task_1', -1, 1, 'b479301b4687f6eec1e56f8155dafc97ed75b21e3b0357c242704e6597a772ea', NULL, '2026-01-01 12:01:00', '2026-01-01 12:01:30', 'tag:run_command:0123456789ab', '{"command":"common_task_1","parameter_1":"test_parameter_1"}', '{}', '{"contract":1,"image":"tag:run_command:0123456789ab","inputs":{},"output":"s3://tidegate/tasks/common_task_1/test_parameter_1","params":{"command":"common_task_1","parameter_1":"test_parameter_1"},"secrets":{},"step":"run_command","time":""}', '[{"etag":"sample-1","name":"output","sha256":"0000000000000000000000000000000000000000000000000000000000000000","size":3,"url":"s3://tidegate/tasks/common_task_1/test_parameter_1/output.txt"}]', '{"score":0.5}', 'sample', 's3://tidegate/tasks/common_task_1/test_parameter_1', 'new', '', '', '', '', '', '', NULL);

@@ -13,13 +13,13 @@ from tidegate.cli import runs
 from tidegate.cluster.project import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 UP_SECONDS = 3000
 """For a cold cache on two cores."""
-MAKING = "Create the cluster"
-"""What `up` says when kind begins."""
+MAKING, INSTALLING, RUNNING = "Create the cluster", "Install Tidegate", "Run the pipelines"
+"""What `up` says when kind begins, when helm does, and when it starts its pipelines."""
 
 
 def command(*arguments: str) -> list[str]:
@@ -31,13 +31,16 @@ def tidegate(*arguments: str, seconds: float = UP_SECONDS) -> subprocess.Complet
     return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, timeout=seconds, check=False)
 
 
-def killed_up(arguments: Sequence[str], at: str, log: Path) -> str:
-    """Start `tidegate up` and kill it, and all that it started, two seconds after it says `at`; what it had said."""
+def killed_up(arguments: Sequence[str], at: str, log: Path, *, when: Callable[[], bool] = lambda: True) -> str:
+    """Start `tidegate up` and kill it, and all that it started, two seconds after it says `at`; what it had said.
+
+    With `when`, not before that is so.
+    """
     with log.open("wb") as said:
         process = subprocess.Popen(command(*arguments), cwd=ROOT, stdout=said, stderr=said, start_new_session=True)
     try:
         runs.until(
-            lambda: at in log.read_text() or process.poll() is not None,
+            lambda: process.poll() is not None or (at in log.read_text() and when()),
             seconds=UP_SECONDS,
             what=f"`up` to come to {at!r}",
             state=log.read_text,

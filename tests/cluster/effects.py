@@ -25,7 +25,7 @@ RUNS = 20
 """Of one parameter set at once."""
 PREFIX = "tests/ledger"
 OBJECT = "by"
-STARTS_WITHIN = 90
+STARTS_WITHIN = 300
 
 TEXT = f'''\
 """Steps whose effect names the pod that had it."""

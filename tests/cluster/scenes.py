@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,9 @@ NAME = f"set-{time.time_ns()}"
 """Of this call's parameter sets."""
 SEED = int(time.time())
 TRAIN, UPLOAD = "train_model", "upload_model"
-ENDS_WITHIN = 240
+ENDS_WITHIN = 600
+EVERY = 4.0
+"""Seconds between looks: many acts look at once, and each look costs the api-server what the steps could use."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class At:
 
     def until(self, done: Callable[[], bool], *, what: str, seconds: float = ENDS_WITHIN) -> None:
         pods = lambda: str({one.name: one.phase for one in self.timeline.lives()})  # noqa: E731 - said only when late
-        runs.until(done, seconds=seconds, what=what, state=pods, every=1.5)
+        runs.until(done, seconds=seconds, what=what, state=pods, every=EVERY)
 
     def value(self, run: Run, task: str) -> Any:
         return self.api.xcom(run.dag_id, run.run_id, task)
@@ -175,7 +177,6 @@ class Race:
 
 def play_race(at: At) -> Race:
     """The first holder's pod is deleted, the second holder's run is marked failed."""
-    runs.wait_visible(at.api, effects.RACE, source=effects.TEXT)
     at.api.call("PATCH", f"dags/{effects.RACE}", json={"is_paused": True})
     run_ids = {at.start(effects.RACE, {"set": NAME}).run_id for _ in range(effects.RUNS)}
     at.api.unpause(effects.RACE)
@@ -194,32 +195,8 @@ class Force:
 
 
 def play_force(at: At) -> Force:
-    runs.wait_visible(at.api, effects.FORCE, source=effects.TEXT)
-    at.api.unpause(effects.FORCE)
     old = at.start(effects.FORCE, {"set": f"{NAME}-force"})
     effects.next_running(at.timeline, effects.SLOW, {old.run_id})
     new = at.start(effects.FORCE, {"set": f"{NAME}-force", "force": True})
     at.green(old, new)
     return Force(old, new)
-
-
-@dataclass(frozen=True)
-class Scenes:
-    outage: Future[Outage]
-    petrol: Future[Petrol]
-    tables: Future[Tables]
-    race: Future[Race]
-    force: Future[Force]
-
-
-def play(at: At, threads: ThreadPoolExecutor) -> Scenes:
-    """All of them: the outage to its end, then the others side by side."""
-    outage = threads.submit(play_outage, at)
-    outage.exception()
-    return Scenes(
-        outage=outage,
-        petrol=threads.submit(play_petrol, at),
-        tables=threads.submit(play_tables, at),
-        race=threads.submit(play_race, at),
-        force=threads.submit(play_force, at),
-    )

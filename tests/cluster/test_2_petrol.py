@@ -13,20 +13,19 @@ import pytest
 
 from tests.cluster import petrol
 from tests.cluster.counted import forget_below
-from tidegate.cli import objects, step_pods
-from tidegate.cli.kubectl import STEPS_NAMESPACE
+from tidegate.cli import objects
 from tidegate.cli.objects import BUCKET, PETROL_KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cluster.acts import Acts
     from tests.cluster.conftest import Installed
     from tidegate.cli.airflow_api import Airflow
-    from tidegate.cli.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")
-def run(api: Airflow, installed: Installed) -> dict[str, Any]:
+def run(api: Airflow, installed: Installed, acts: Acts) -> dict[str, Any]:
     """The run that `up` started."""
     return next(one for one in api.runs("petrol", limit=20) if one["dag_run_id"].startswith("up__"))
 
@@ -70,30 +69,6 @@ def test_another_body_is_a_new_version(store: petrol.S3) -> None:
     forget_below(store, key)
 
 
-@pytest.fixture(scope="module")
-def later(api: Airflow, run: dict[str, Any]) -> dict[str, Any]:
-    """A run that began when `up` was long done, so that Airflow knows the pipelines of this checkout."""
-    return petrol.finished(api, api.trigger("petrol", conf={"force": True}))
-
-
-def test_no_worker_took_part(api: Airflow, later: dict[str, Any]) -> None:
-    assert {task["task_id"]: task["hostname"] for task in api.tasks("petrol", later["dag_run_id"])} == {
-        "train_model": "",
-        "upload_model": "",
-    }
-
-
-@pytest.mark.parametrize("task", ["train_model", "upload_model"])
-def test_what_a_step_printed_is_in_its_log_after_its_end(
-    api: Airflow, kubectl: Kubectl, later: dict[str, Any], task: str
-) -> None:
-    (pod,) = step_pods.of_steps(kubectl, dag="petrol", run=later["dag_run_id"], task=task)
-    printed = kubectl.text("logs", "--namespace", STEPS_NAMESPACE, pod["metadata"]["name"]).splitlines()
-    shown = "\n".join(api.log("petrol", later["dag_run_id"], task))
-    assert printed
-    assert [line for line in printed if line and shown.count(line) != 1] == []
-
-
 def trained_here(csv: Path, folder: Path, parameters: dict[str, Any]) -> dict[str, Any]:
     """`python -m jobs train_model` by the contract and nothing else; its card."""
     environment = {
@@ -123,3 +98,17 @@ def test_training_without_a_cluster_gives_the_same_metrics_twice(
     assert once["metrics"] == twice["metrics"]
     assert once["model"] == twice["model"]
     assert once["metrics"] == card["metrics"]
+
+
+def test_no_worker_took_part(api: Airflow, acts: Acts) -> None:
+    """In a run that began when `up` was long done, so that Airflow knows the pipelines of this checkout."""
+    tasks = api.tasks("petrol", acts.forced.result().run_id)
+    assert {task["task_id"]: task["hostname"] for task in tasks} == {"train_model": "", "upload_model": ""}
+
+
+@pytest.mark.parametrize("task", ["train_model", "upload_model"])
+def test_what_a_step_printed_is_in_its_log_after_its_end(api: Airflow, acts: Acts, task: str) -> None:
+    forced = acts.forced.result()
+    shown = "\n".join(api.log("petrol", forced.run_id, task))
+    assert forced.printed[task]
+    assert [line for line in forced.printed[task] if line and shown.count(line) != 1] == []

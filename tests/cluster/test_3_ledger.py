@@ -1,78 +1,32 @@
-"""What has not changed is not run again, what is under way is not run twice, and an outage loses nothing.
-
-All scenes are played side by side, but for the outage, which comes first: it would make the others' steps run.
-"""
+"""What has not changed is not run again, what is under way is not run twice, and an outage loses nothing."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from tests.cluster import book, effects, petrol
+from tests.cluster import effects, petrol
 from tests.cluster.commands import tidegate
-from tests.cluster.counted import forget_below
-from tests.cluster.pushed import pushed
-from tests.cluster.scenes import NAME, TRAIN, UPLOAD, At, Scenes, play
-from tests.cluster.timeline import Timeline
-from tidegate.cli.kubectl import STEPS_NAMESPACE
+from tests.cluster.scenes import NAME, TRAIN, UPLOAD
 from tidegate.cli.runs import Run
-from tidegate.cli.step_pods import OURS
 from tidegate.page.plugin import PREFIX as PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.cluster.acts import Acts
+    from tests.cluster.scenes import At
     from tests.cluster.timeline import Life
-    from tidegate.cli.airflow_api import Airflow
-    from tidegate.cli.kubectl import Kubectl
 
 COMMON, TESTING = ("common_task_1", "common_task_2"), ("testing_task_1", "testing_task_2")
 FLUSHED_WITHIN = 60
 """After an outage: a heartbeat of the triggerer writes what was kept."""
 
 
-@pytest.fixture(scope="module")
-def at(kubectl: Kubectl, api: Airflow) -> Iterator[At]:
-    api.dag_ids()  # signs in, before threads would at once
-    with book.opened(kubectl) as ledger, Timeline(kubectl, STEPS_NAMESPACE, OURS) as timeline:
-        yield At(kubectl, api, ledger, timeline)
-
-
-@pytest.fixture(scope="module")
-def scenes(at: At, store: petrol.S3) -> Iterator[Scenes]:
-    """All of them played to their end."""
-    try:
-        with accounts(at.kubectl, effects.RACE, effects.FORCE), pushed(at.kubectl, effects.FILE, effects.TEXT):
-            with ThreadPoolExecutor() as threads:
-                played = play(at, threads)
-            yield played
-    finally:
-        forget_below(store, f"{effects.PREFIX}/{NAME}")
-
-
-@contextmanager
-def accounts(kubectl: Kubectl, *dag_ids: str) -> Iterator[None]:
-    """Whom the pods of pipelines run as, while the block runs; the chart makes them for its own."""
-    names = [f"pipeline-{dag_id.replace('_', '-')}" for dag_id in dag_ids]
-    made = [{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}} for name in names]
-    where = ("--namespace", STEPS_NAMESPACE, "--filename", "-")
-    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
-    kubectl.text("apply", *where, stdin=manifest)
-    try:
-        yield
-    finally:
-        kubectl.text("delete", *where, stdin=manifest)
-
-
 # ---------------------------------------------------------------- the same again
 
 
-def test_the_same_hour_again_starts_no_pod_and_hands_the_values_back(at: At, scenes: Scenes) -> None:
-    played = scenes.petrol.result()
+def test_the_same_hour_again_starts_no_pod_and_hands_the_values_back(at: At, acts: Acts) -> None:
+    played = acts.petrol.result()
     assert at.pods(played.first) == [(TRAIN, 1), (UPLOAD, 1)]
     assert at.pods(played.again) == []
     assert at.book.verdicts(played.again) == {TRAIN: "hit", UPLOAD: "hit"}
@@ -80,27 +34,35 @@ def test_the_same_hour_again_starts_no_pod_and_hands_the_values_back(at: At, sce
     assert all(value["outputs"] for value in played.values.values())
 
 
-def test_the_very_same_run_cleared_starts_no_pod(at: At, scenes: Scenes) -> None:
-    played = scenes.petrol.result()
+def test_the_very_same_run_cleared_starts_no_pod(at: At, acts: Acts) -> None:
+    played = acts.petrol.result()
     got = {key: use.verdict for key, use in at.book.tries(played.first).items()}
     assert got == {(TRAIN, 1): "run", (UPLOAD, 1): "run", (TRAIN, 2): "hit", (UPLOAD, 2): "hit"}
     assert at.pods(played.first) == [(TRAIN, 1), (UPLOAD, 1)]
     assert {task: at.value(played.first, task) for task in played.values} == played.values
 
 
-def test_the_next_hour_uses_the_training_and_publishes_under_its_own(at: At, scenes: Scenes, store: petrol.S3) -> None:
-    played = scenes.petrol.result()
+def test_the_next_hour_uses_the_training_and_publishes_under_its_own(at: At, acts: Acts, store: petrol.S3) -> None:
+    played = acts.petrol.result()
     assert at.pods(played.later) == [(UPLOAD, 1)]
     assert at.book.verdicts(played.later) == {TRAIN: "hit", UPLOAD: "run"}
     hour = petrol.hour_of(at.api.run("petrol", played.later.run_id) or {})
     assert hour.replace(minute=0) > played.hour
     assert petrol.folder_of(at.api, played.later.run_id) == f"models/petrol/{hour:%Y/%m/%d/%H}"
-    before, after = petrol.published(store, played.hour), petrol.published(store, hour)
-    assert after.model_sha256 == before.model_sha256 == after.card["model"]["sha256"]
+    before, after = (output(at, run) for run in (played.first, played.later))
+    assert before["url"] != after["url"]
+    body = petrol.body(store, petrol.key_of(after["url"]))
+    assert hashlib.sha256(body).hexdigest() == before["sha256"] == after["sha256"]
 
 
-def test_the_command_line_shows_the_hits(scenes: Scenes) -> None:
-    run_id = scenes.petrol.result().again.run_id
+def output(at: At, run: Run) -> dict[str, Any]:
+    """The model as a run of petrol published it; others may have published under the same hour since."""
+    found: list[dict[str, Any]] = at.value(run, UPLOAD)["outputs"]
+    return next(one for one in found if one["name"] == "model")
+
+
+def test_the_command_line_shows_the_hits(acts: Acts) -> None:
+    run_id = acts.petrol.result().again.run_id
     done = tidegate("ledger", "uses", "--pipeline", "petrol", "--run", run_id, "--json", seconds=60)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
@@ -109,8 +71,8 @@ def test_the_command_line_shows_the_hits(scenes: Scenes) -> None:
     assert found["saved"]["seconds"] > 0
 
 
-def test_a_plan_says_what_the_run_then_does(at: At, scenes: Scenes) -> None:
-    played = scenes.petrol.result()
+def test_a_plan_says_what_the_run_then_does(at: At, acts: Acts) -> None:
+    played = acts.petrol.result()
     said = {line["task_id"]: (line["action"], line["row"]) for line in played.plan}
     did = at.book.last(played.later)
     assert said == {TRAIN: ("SKIP", did[TRAIN].row.id), UPLOAD: ("RUN", None)}
@@ -120,8 +82,8 @@ def test_a_plan_says_what_the_run_then_does(at: At, scenes: Scenes) -> None:
 # ---------------------------------------------------------------- work that pipelines share
 
 
-def test_testing_starts_pods_for_its_own_tasks_alone(at: At, scenes: Scenes) -> None:
-    played = scenes.tables.result()
+def test_testing_starts_pods_for_its_own_tasks_alone(at: At, acts: Acts) -> None:
+    played = acts.tables.result()
     assert at.pods(played.training) == [(task, 1) for task in (*COMMON, "training_task_1")]
     assert at.pods(played.testing) == [(task, 1) for task in TESTING]
     trained, tested = at.book.last(played.training), at.book.last(played.testing)
@@ -134,8 +96,8 @@ def test_testing_starts_pods_for_its_own_tasks_alone(at: At, scenes: Scenes) -> 
     }
 
 
-def test_only_the_testing_tasks_see_parameter_3(at: At, scenes: Scenes) -> None:
-    testing = scenes.tables.result().testing
+def test_only_the_testing_tasks_see_parameter_3(at: At, acts: Acts) -> None:
+    testing = acts.tables.result().testing
     told = {task: use.row.params["parameters"] for task, use in at.book.last(testing).items()}
     both = {"parameter_1": NAME, "parameter_3": "three"}
     assert {task: told[task] for task in TESTING} == dict.fromkeys(TESTING, both)
@@ -145,8 +107,8 @@ def test_only_the_testing_tasks_see_parameter_3(at: At, scenes: Scenes) -> None:
 # ---------------------------------------------------------------- the same at once
 
 
-def test_of_twenty_runs_at_once_one_works_and_all_have_its_result(at: At, scenes: Scenes, store: petrol.S3) -> None:
-    race = scenes.race.result()
+def test_of_twenty_runs_at_once_one_works_and_all_have_its_result(at: At, acts: Acts, store: petrol.S3) -> None:
+    race = acts.race.result()
     (pod,) = effects.of(at.timeline.lives(), effects.CALM, race.ended)
     assert len(race.ended) == effects.RUNS
     verdicts = [at.book.verdicts(Run(effects.RACE, run_id))[effects.CALM] for run_id in race.ended]
@@ -155,10 +117,8 @@ def test_of_twenty_runs_at_once_one_works_and_all_have_its_result(at: At, scenes
     effects.assert_one_effect(store, NAME, effects.CALM, by=pod)
 
 
-def test_a_holder_that_is_killed_is_taken_over_and_the_effect_comes_once(
-    at: At, scenes: Scenes, store: petrol.S3
-) -> None:
-    race = scenes.race.result()
+def test_a_holder_that_is_killed_is_taken_over_and_the_effect_comes_once(at: At, acts: Acts, store: petrol.S3) -> None:
+    race = acts.race.result()
     lives = effects.of(at.timeline.lives(), effects.DISTURBED, race.ended)
     assert [one.succeeded for one in lives] == [False, False, True], [one.name for one in lives]
     assert effects.overlaps(lives) == [], "a pod was made while the one before it lived"
@@ -170,8 +130,8 @@ def test_a_holder_that_is_killed_is_taken_over_and_the_effect_comes_once(
     effects.assert_one_effect(store, NAME, effects.DISTURBED, by=lives[-1])
 
 
-def test_force_begins_anew_and_nobody_gets_the_old_pods_result(at: At, scenes: Scenes, store: petrol.S3) -> None:
-    played = scenes.force.result()
+def test_force_begins_anew_and_nobody_gets_the_old_pods_result(at: At, acts: Acts, store: petrol.S3) -> None:
+    played = acts.force.result()
     old, new = pods_of(at, played.old), pods_of(at, played.new)
     assert [one.succeeded for one in (*old, *new)] == [False, True]
     assert effects.overlaps([*old, *new]) == [], "the old pod lived when the new one was made"
@@ -190,8 +150,8 @@ def pods_of(at: At, run: Run) -> list[Life]:
 # ---------------------------------------------------------------- the ledger away
 
 
-def test_no_run_fails_while_the_ledger_is_away(at: At, scenes: Scenes) -> None:
-    played = scenes.outage.result()
+def test_no_run_fails_while_the_ledger_is_away(at: At, acts: Acts) -> None:
+    played = acts.outage.result()
     at.green(played.begun, played.during)
     assert "the ledger does not answer: the step's row is written when it does" in said(at, played.begun, TRAIN)
     assert "the ledger does not answer, the step runs without it" in said(at, played.during, "hello")
@@ -202,8 +162,8 @@ def said(at: At, run: Run, task: str) -> str:
     return "\n".join(at.api.log(run.dag_id, run.run_id, task))
 
 
-def test_no_row_is_lost_by_an_outage(at: At, scenes: Scenes) -> None:
-    played = scenes.outage.result()
+def test_no_row_is_lost_by_an_outage(at: At, acts: Acts) -> None:
+    played = acts.outage.result()
     at.green(played.begun, played.during)
 
     def states() -> dict[str, str]:
@@ -221,8 +181,8 @@ def test_no_row_is_lost_by_an_outage(at: At, scenes: Scenes) -> None:
 # ---------------------------------------------------------------- the page
 
 
-def test_the_page_shows_the_run_to_who_is_signed_in_and_nothing_to_others(at: At, scenes: Scenes) -> None:
-    run_id = scenes.force.result().old.run_id
+def test_the_page_shows_the_run_to_who_is_signed_in_and_nothing_to_others(at: At, acts: Acts) -> None:
+    run_id = acts.force.result().old.run_id
     at.api.call("GET", "dags", params={"limit": 1})
     address, asked = f"http://{at.api.way.address}{PAGE}/", {"pipeline": effects.FORCE}
     shown = at.api.client.get(address, params=asked, headers={"Authorization": f"Bearer {at.api.token}"})

@@ -4,45 +4,34 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
-from tests.cluster.pushed import pushed
+from tests.cluster.acts import PROBE
 from tidegate.cli import git_push, runs
 from tidegate.cli.port_forward import forward
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.cluster.acts import Acts
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
 VISIBLE_SECONDS = 60
 GONE_SECONDS = 180
-DAG = """\
-from airflow.sdk import DAG
-
-from tidegate.airflow import step
-
-with DAG("{dag_id}", schedule=None, is_paused_upon_creation=True):
-    step("hello")
-"""
 
 
-def test_a_pushed_pipeline_shows_within_a_minute(kubectl: Kubectl, api: Airflow) -> None:
-    dag_id = f"pushed_{time.time_ns()}"
-    start = time.monotonic()
-    with pushed(kubectl, "pushed.py", DAG.format(dag_id=dag_id)):
-        runs.wait_visible(api, dag_id, seconds=VISIBLE_SECONDS)
-        assert time.monotonic() - start <= VISIBLE_SECONDS
-        found = api.dag(dag_id)
-        assert found
-        assert found["fileloc"].endswith("/dags/pushed.py")
+def test_a_pushed_pipeline_shows_within_a_minute(acts: Acts) -> None:
+    assert acts.probe.result() <= VISIBLE_SECONDS
+
+
+def test_a_pipeline_whose_file_is_gone_takes_no_runs_any_more(acts: Acts, api: Airflow) -> None:
+    acts.over.result()
     runs.until(
-        lambda: (api.dag(dag_id) or {}).get("is_stale", True),
+        lambda: (api.dag(PROBE) or {}).get("is_stale", True),
         seconds=GONE_SECONDS,
-        what=f"{dag_id} to be gone",
-        state=lambda: str(api.dag(dag_id)),
+        what=f"{PROBE} to be gone",
+        state=lambda: str(api.dag(PROBE)),
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cluster import counted, kills, petrol
-from tests.cluster.stage import staged
+from tests.cluster.acts import KILLED as DAG
 from tests.cluster.timeline import Timeline
 from tidegate.cli.fault import Fault
 from tidegate.cli.kubectl import STEPS_NAMESPACE
@@ -23,10 +23,10 @@ from tidegate.cli.kubectl import STEPS_NAMESPACE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.cluster.acts import Acts
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
-DAG = counted.Counted("killed_under", lines=45, seconds=45)
 RUNS = 3
 HOUR = datetime(2021, 6, 15, 12, 0, 0, datetime.now(UTC).microsecond, tzinfo=UTC)
 """Of the run of petrol: no other test publishes to it, and no earlier pass has a run of this very date."""
@@ -52,11 +52,12 @@ class Aftermath:
 
 
 @pytest.fixture(scope="module")
-def aftermath(api: Airflow, kubectl: Kubectl, store: counted.S3) -> Iterator[Aftermath]:
+def aftermath(api: Airflow, kubectl: Kubectl, store: counted.S3, acts: Acts) -> Iterator[Aftermath]:
     """Three runs in their first step, under which everything was killed; it has had time to come back."""
+    acts.over.result()
     if not kills.reachable(kubectl):
         pytest.skip("optional: the processes of this cluster cannot be reached")
-    with staged(kubectl, api, {DAG.dag_id: DAG.text}), Timeline(kubectl, STEPS_NAMESPACE, DAG.selector) as timeline:
+    with Timeline(kubectl, STEPS_NAMESPACE, DAG.selector) as timeline:
         found = Aftermath(
             timeline,
             [api.trigger(DAG.dag_id) for _ in range(RUNS)],

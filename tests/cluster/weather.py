@@ -98,3 +98,26 @@ def succeeded(api: Airflow, moment: datetime, *, dag_id: str = "weather") -> run
 def result(api: Airflow, run: runs.Run, task_id: str = "fetch_weather") -> dict[str, Any]:
     found: dict[str, Any] = api.xcom(run.dag_id, run.run_id, task_id)
     return found
+
+
+@dataclass(frozen=True)
+class Twice:
+    """One minute's pipeline, run twice."""
+
+    moment: datetime
+    first: dict[str, Any]
+    again: dict[str, Any]
+    before: str
+    """The file's etag after the first run."""
+    after: str
+
+
+def play_twice(kubectl: Kubectl, api: Airflow) -> Twice:
+    """Both, one after the other."""
+    with lake_of(kubectl) as lake:
+        moment = free_minute(lake)
+        path = path_of(moment)
+        first = result(api, succeeded(api, moment))
+        before = lake.etag(path)
+        again = result(api, succeeded(api, moment.replace(second=(moment.second + 1) % 60)))
+        return Twice(moment, first, again, before, lake.etag(path))

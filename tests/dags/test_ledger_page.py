@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +15,16 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow.api_fastapi.core_api.datamodels.plugins import PluginResponse
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
+from airflow.models.taskinstancekey import TaskInstanceKey
+from airflow.sdk import DAG
+from airflow.serialization.serialized_objects import DagSerialization
 from airflow.utils.session import create_session
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from tests.ledger import servers
 from tests.ledger.world import Clock, Stores, ask, done, failed, key, ran, run
+from tidegate.airflow import step
 from tidegate.ledger import Claim, Hit, Ledger, Output, State, Wait
 from tidegate.ledger.migrate import migrate
 from tidegate.ledger.model import Outcome
@@ -222,7 +225,45 @@ def test_airflow_takes_the_plugin_as_it_is(monkeypatch: pytest.MonkeyPatch) -> N
     assert PREFIX in [getattr(route, "path", "") for route in outer.routes]
 
 
-def test_processes_that_show_no_page_do_not_load_it() -> None:
-    code = "import tidegate.page.plugin, sys; print([m for m in sys.modules if m.startswith('tidegate.')])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "['tidegate.page', 'tidegate.page.plugin']"
+@pytest.fixture
+def linked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A step and a mapped step as Airflow's API server has them: out of the serialized DAG, with the plugin's links."""
+    with DAG("petrol", schedule=None) as dag:
+        step("hello", task_id="train_model")
+        step.partial("hello", task_id="many").expand(params=[{"n": 1}, {"n": 2}])
+    monkeypatch.setattr(plugins_manager, "_get_plugins", lambda: ([TidegatePlugin()], {}))
+    plugins_manager._get_extra_operators_links_plugins.cache_clear()
+    yield DagSerialization.from_dict(DagSerialization.to_dict(dag))
+    plugins_manager._get_extra_operators_links_plugins.cache_clear()
+
+
+def links(dag: Any, task_id: str, *, run_id: str, map_index: int = -1, try_number: int = 1) -> dict[str, str]:
+    """What `GET …/taskInstances/{task_id}/links` answers."""
+    where = {"dag_id": "petrol", "task_id": task_id, "run_id": run_id, "map_index": map_index}
+    ti = SimpleNamespace(key=TaskInstanceKey(**where, try_number=try_number))
+    task = dag.get_task(task_id)
+    return {name: task.get_extra_links(ti, name) for name in task.extra_links}
+
+
+def test_a_step_links_to_its_tries_in_the_ledger(linked: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/base/")
+    page_of = "https://airflow.example/base/tidegate/ledger/task?pipeline=petrol&run_id=r+%2B1&task_id="
+    found = links(linked, "train_model", run_id="r +1")
+    assert found == {"Tries in the ledger": f"{page_of}train_model&map_index=-1", "Pod": ""}
+    found = links(linked, "many", run_id="r +1", map_index=1)
+    assert found["Tries in the ledger"] == f"{page_of}many&map_index=1"
+
+
+def test_a_step_links_to_its_pod_where_there_is_a_dashboard(
+    linked: Any, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert client
+    monkeypatch.setenv("AIRFLOW__TIDEGATE__POD_URL", "https://pods.example/{namespace}/{pod}")
+    ran_one = links(linked, "train_model", run_id="scheduled__1")
+    assert ran_one["Pod"] == "https://pods.example/tidegate-steps/train-1"
+    assert links(linked, "train_model", run_id="scheduled__2")["Pod"] == "", "it hit: no pod of its own"
+    assert links(linked, "train_model", run_id="nowhere")["Pod"] == ""
+
+
+def test_processes_that_show_no_page_do_not_load_it(another: dict[str, str]) -> None:
+    assert another["PAGE"] == "tidegate.page tidegate.page.plugin"

@@ -7,16 +7,15 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk.exceptions import ParamValidationError
 
-from tests.dags.conftest import ROOT
 from tests.jobs.steps import environment, run_step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
 
 COMMON = ("initializer", "common_task_1", "common_task_2")
@@ -27,10 +26,9 @@ ORDER = {
 CONF = {"ml_training_dag": {"parameter_1", "parameter_2"}, "ml_testing_dag": {"parameter_1", "parameter_3"}}
 
 
-@pytest.fixture(scope="module")
-def dags(database: None) -> dict[str, DAG]:
-    bag = BundleDagBag(bundle_path=ROOT / "dags", dag_folder=str(ROOT / "dags"), bundle_name="dags")
-    return {name: bag.dags[name] for name in ORDER}
+@pytest.fixture
+def dags(parsed: BundleDagBag) -> dict[str, DAG]:
+    return {name: parsed.dags[name] for name in ORDER}
 
 
 @pytest.mark.parametrize("name", ORDER)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.dags.conftest import ROOT, entry
+from tests.dags.conftest import ROOT, bag, entry
 from tests.helm.restricted import violations
 from tidegate.airflow.identity import Identity
 from tidegate.airflow.notify import Notify
@@ -23,23 +20,12 @@ from tidegate.airflow.paths import Path
 from tidegate.airflow.step_operator import StepOperator
 
 if TYPE_CHECKING:
+    from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
 
-SERIALIZED = """
-import json, sys
-from airflow.dag_processing.dagbag import BundleDagBag
-from airflow.serialization.serialized_objects import DagSerialization
-bag = BundleDagBag(bundle_path=sys.argv[1], dag_folder=sys.argv[1], bundle_name="dags")
-print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}, sort_keys=True))
-"""
 
-
-@pytest.fixture(scope="module")
-def dags(database: None) -> dict[str, DAG]:
-    folder = ROOT / "dags"
-    bag = BundleDagBag(bundle_path=folder, dag_folder=str(folder), bundle_name="dags")
-    assert bag.import_errors == {}
-    return dict(bag.dags)
+def test_every_file_can_be_read(parsed: BundleDagBag) -> None:
+    assert parsed.import_errors == {}
 
 
 def test_one_file_for_each_pipeline_named_like_it(dags: dict[str, DAG]) -> None:
@@ -80,10 +66,10 @@ def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
             if isinstance(task, EmptyOperator):
                 continue
             assert isinstance(task, StepOperator), f"{task}: step() is the one way to run something"
-            task.inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
             run = Identity(dag_id=dag.dag_id, run_id="r", task_id=task.task_id, try_number=1, logical_date="x")
             config = {"_platform": json.dumps({"store_root": "s3://tidegate"}), task.step: entry(task.step)}
-            fields = {"params": {}, "inputs": task.inputs, "output": task.output_url}
+            inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
+            fields = {"params": {}, "inputs": inputs, "output": task.output_url}
             order = make_order(config, run, step=task.step, namespace="tidegate-steps", **fields)
             assert violations(order.pod(0)) == []
             assert violations(order.pod(1, memory="1Gi")) == []
@@ -97,27 +83,19 @@ def test_no_step_of_ours_needs_a_worker(dags: dict[str, DAG]) -> None:
     assert [(task, task.path_reason) for task in steps if task.path is not Path.WORKERLESS] == []
 
 
-def test_a_dag_file_imports_neither_trigger_nor_ledger_nor_store() -> None:
+def test_a_dag_file_imports_neither_trigger_nor_ledger_nor_store(another: dict[str, str]) -> None:
     """They cost every parse; the triggerer imports them once."""
-    code = "import sys, tidegate.airflow.notify; from tidegate.airflow import step; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+    loaded = another["MODULES"].split()
     assert "tidegate.airflow.step_operator" in loaded
     heavy = ("tidegate.airflow.trigger", "tidegate.airflow.kube", "tidegate.ledger", "tidegate.step", "alembic")
     assert [name for name in heavy if name in loaded] == []
 
 
-def test_two_processes_read_the_same_pipelines(database: None) -> None:
-    def serialized(seed: str) -> str:
-        command = [sys.executable, "-c", SERIALIZED, str(ROOT / "dags")]
-        environment = {**os.environ, "PYTHONHASHSEED": seed}
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=True)
-        return next(line for line in done.stdout.splitlines() if line.startswith("DAGS "))
-
-    first, second = serialized("1"), serialized("2")
-    assert first == second
-    assert '"petrol"' in first
-    assert "object at 0x" not in first
+def test_two_processes_read_the_same_pipelines(another: dict[str, str]) -> None:
+    here = json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag().dags.items()}, sort_keys=True)
+    assert here == another["DAGS"]
+    assert '"petrol"' in here
+    assert "object at 0x" not in here
 
 
 def test_weather_is_what_was_asked_for(dags: dict[str, DAG]) -> None:

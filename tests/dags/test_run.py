@@ -7,10 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
-from tests.dags.conftest import ROOT
 from tidegate.airflow import step
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.testing import run_step
@@ -58,12 +56,6 @@ def cluster(config: dict[str, str]) -> Cluster:
     made = ("model", "card", "holdout", "predicted_vs_actual", "importances")
     commands = {"hello": says("hello"), "train_model": says("train_model", *made)}
     return Cluster(config, {**commands, "upload_model": says("upload_model", "model", "card", "latest")})
-
-
-@pytest.fixture(scope="module")
-def dags(database: None) -> dict[str, DAG]:
-    bag = BundleDagBag(bundle_path=ROOT / "dags", dag_folder=str(ROOT / "dags"), bundle_name="dags")
-    return dict(bag.dags)
 
 
 def test_petrol_hands_urls_from_step_to_step(cluster: Cluster, dags: dict[str, DAG]) -> None:

@@ -7,9 +7,8 @@ import json
 from typing import Any
 
 import pytest
-import yaml
 
-from tests.helm.renders import RENDERS, find, render, staged, template
+from tests.helm.renders import RENDERS, find, render, rendered
 from tidegate.airflow.admission import limits
 from tidegate.airflow.order import memory_cap
 from tidegate.airflow.spec import step_spec
@@ -82,12 +81,6 @@ def test_a_real_cloud_needs_no_key(name: str) -> None:
     assert [name for name, step in found.items() if any("ENDPOINT" in variable for variable in step["env"])] == []
 
 
-def rendered(values: dict[str, Any]) -> list[dict[str, Any]]:
-    done = template(staged("standalone"), values)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
-
-
 def test_a_step_overrides_only_what_it_names() -> None:
     own = {"env": {"A": "2"}, "secretKeys": ["TOKEN"], "resources": {"limits": {"memory": "1Gi"}}}
     values = {"stepDefaults": {"env": {"A": "1", "B": "1"}}, "steps": {"hello": own}}
@@ -132,7 +125,8 @@ def test_more_memory_is_given_up_to_the_cap_of_the_step() -> None:
 def test_the_ledgers_rules_are_the_steps_own_over_the_defaults() -> None:
     values = {"stepDefaults": {"ledger": {"ttlSeconds": 60}}, "steps": {"hello": {"ledger": {"params": ["name"]}}}}
     data = find(rendered(values), "ConfigMap", "tidegate-steps")["data"]
-    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False, "reuse": True}
+    rules = {"keyed_by_time": "none", "params": ["name"], "ttl_seconds": 60, "secret_versions": False}
+    rules |= {"reuse": True, "verify": "version"}
     assert json.loads(data["hello"])["ledger"] == rules
     assert json.loads(data["upload_model"])["ledger"] == rules | {"keyed_by_time": "hour", "params": None}
     for name in ("hello", "upload_model"):

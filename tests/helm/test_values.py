@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tarfile
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,7 @@ def test_a_rule_over_both_charts_says_what_to_write(rule: str) -> None:
     assert wanted in done.stderr
 
 
+@cache
 def official(name: str) -> str:
     """A file of the official chart."""
     with tarfile.open(airflow_chart()) as archive:
@@ -135,6 +137,7 @@ def official(name: str) -> str:
         return member.read().decode()
 
 
+@cache
 def official_schema() -> dict[str, Any]:
     """The official chart's schema: out of the chart, or from beside the checkout."""
     use_copy = AIRFLOW_CHART is None and SHARED_SCHEMA.is_file()

@@ -11,7 +11,7 @@ import yaml
 
 from jobs import call_service, fetch_weather
 from jobs.fetch_weather.cities import DEFAULT
-from tests.helm.renders import BY_SERVICE, ELSEWHERE, Documents, Values, find, render, staged, template
+from tests.helm.renders import BY_SERVICE, ELSEWHERE, Documents, Values, find, render, rendered, staged, template
 from tidegate.airflow.spec import platform
 from tidegate.cluster.chart import CHART
 from tidegate.step.settings import read
@@ -19,12 +19,6 @@ from tidegate.step.settings import read
 LAKE_STEPS = ["call_service", "check_weather", "fetch_weather"]
 OUTSIDE = {"egress": [{"ports": [{"port": 443, "protocol": "TCP"}]}]}
 RUN = {"TIDEGATE_RUN": '{"logical_date": "2026-01-31T13:07:00+00:00"}', "TIDEGATE_OUTPUT": "abfss://tidegate@lake/raw"}
-
-
-def rendered(values: Values) -> Documents:
-    done = template(staged("standalone"), values)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def step(documents: Documents, name: str) -> dict[str, Any]:

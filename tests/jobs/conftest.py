@@ -151,10 +151,17 @@ def remote_place(request: pytest.FixtureRequest) -> Place:
     return chosen
 
 
+OPENED: dict[str, Store] = {}
+"""By server: to make a client anew for each test is a third of what a test of stores computes."""
+
+
 def _place(server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    return Place(store_for(server.root), Prefix(server.root) / uuid.uuid4().hex, server)
+    key = f"{server.root} {server.address}"
+    if key not in OPENED:
+        OPENED[key] = store_for(server.root)
+    return Place(OPENED[key], Prefix(server.root) / uuid.uuid4().hex, server)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tidegate.step import Output, Result, StepError, Stores, result
+from tidegate.step.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,13 @@ def test_a_result_is_json_with_outputs_metrics_and_summary(tmp_path: Path, file_
         "summary": "fine: é",
     }
     assert os.listdir(tmp_path / "new") == ["result.json"]  # noqa: PTH208
+
+
+def test_what_a_step_used_stands_beside_its_result(tmp_path: Path, file_place: Place) -> None:
+    usage = Usage(peak_memory_bytes=1024, cpu_seconds=0.5)
+    result.write(Result(), str(tmp_path / "result.json"), store=file_place.store, prefix=None, usage=usage)
+    told = json.loads((tmp_path / "result.json").read_bytes())
+    assert told["usage"] == {"peak_memory_bytes": 1024, "cpu_seconds": 0.5}
 
 
 def test_a_long_result_in_the_termination_log_is_a_pointer(

@@ -72,7 +72,18 @@ def test_done_is_0_and_leaves_a_result(environ: dict[str, str]) -> None:
     done = ended(FINE, environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(" try_it: done well\n")
-    assert result_of(environ) == {"outputs": [], "metrics": {}, "summary": "done well"}
+    result = result_of(environ)
+    used = result.pop("usage")
+    assert result == {"outputs": [], "metrics": {}, "summary": "done well"}
+    assert used["peak_memory_bytes"] > 1_000_000
+    assert 0 < used["cpu_seconds"] < 60
+
+
+def test_what_its_own_processes_used_is_the_steps(environ: dict[str, str]) -> None:
+    big = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'b = bytearray(200_000_000)'], check=True)"
+    done = ended(f"{big}\n    {FINE}", environ)
+    assert done.returncode == 0, done.stderr
+    assert result_of(environ)["usage"]["peak_memory_bytes"] > 200_000_000
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from tests.jobs.servers import ROOT
 if TYPE_CHECKING:
     from tests.jobs.conftest import Place
 
-SIZE = 256 * 1024 * 1024
-MOST = 64 * 1024 * 1024
+SIZE = 128 * 1024 * 1024
+MOST = SIZE // 2
 """Bytes that the process may grow by: a few chunks of 8 MiB, and what the allocator keeps."""
 
 PROGRAM = f"""

@@ -12,11 +12,8 @@ import pytest
 from jobs import upload_model
 from tests.jobs.models import HOUR, NOON, digest, loaded, names, run_environment, settings, upload
 from tests.jobs.steps import files, run_step
-from tidegate.step import (
-    Data,
-    Stat,
-    Stores,
-)
+from tidegate.step import Data, Stat, Stores
+from tidegate.step.settings import read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +45,7 @@ def test_a_model_is_published_under_its_hour_in_every_store(place: Place, traine
         assert output.sha256 == sha256(place.store.get(output.url)).hexdigest()
 
 
+@pytest.mark.usefixtures("unscored")
 def test_the_same_model_in_the_same_hour_changes_nothing(place: Place, trained: Path) -> None:
     first = upload(trained, place)
     again = upload(trained, place, when=NOON + timedelta(minutes=20))
@@ -118,9 +116,10 @@ def test_latest_never_goes_back(place: Place, trained: Path) -> None:
         ("2026-12-31T23:59:59Z", "2026/12/31/23"),
     ],
 )
+@pytest.mark.usefixtures("unscored")
 def test_the_hour_is_utc_and_zero_padded(tmp_path: Path, trained: Path, date: str, folder: str) -> None:
-    done = run_step("upload_model", run_environment(tmp_path, trained, logical_date=date))
-    assert done.code == 0, done.error
+    told = run_environment(tmp_path, trained, logical_date=date)
+    upload_model.run(read(upload_model.Settings, told), Stores())
     assert files(tmp_path / "out")[1] == f"{folder}/model_card.json"
 
 

@@ -60,6 +60,7 @@ def test_a_pointer_another_writer_moves_meanwhile_is_looked_at_again(
     assert loaded(place, "latest.json")["hour"] == later.isoformat()
 
 
+@pytest.mark.usefixtures("unscored")
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"hour": "soon"}', b'{"hour": "2026-01-31T12:00:00"}'])
 def test_a_pointer_that_is_none_is_named(file_place: Place, trained: Path, body: bytes) -> None:
     file_place.store.put(file_place.root / "latest.json", body)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.ledger.world import IMAGE, Clock, Stores, ask, at, done, failed, key, ran, run
-from tidegate.ledger import Claim, Hit, MutableImage, Outcome, State, input_identity, upkeep
+from tidegate.ledger import Claim, Hit, MutableImage, Outcome, Proof, State, input_identity, upkeep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +89,24 @@ def test_an_output_written_again_with_the_same_bytes_hits(ledger: Ledger, stores
     ran(ledger, ask(1), done(stores, "a"))
     stores.put("s3://tidegate/runs/a", b"model")
     assert isinstance(ledger.begin(ask(2)), Hit)
+
+
+def test_every_byte_is_read_where_a_step_wants_that(ledger: Ledger, stores: Stores) -> None:
+    """A store that is restored from a backup, or that lies, may show the old etag over other bytes."""
+    row = ran(ledger, ask(1), done(stores))
+    url = row.outputs[0].url
+    stores.objects[url] = (b"ledom", stores.objects[url][1])
+    assert isinstance(ledger.begin(ask(2)), Hit)
+    assert missed(ledger, ask(3, proof=Proof.CONTENT)).reason == "output_changed"
+
+
+def test_what_a_row_keeps_of_a_result_is_given_back_exactly(ledger: Ledger, stores: Stores) -> None:
+    extra = {"value": [1, 1.0, True, None, "ü", {"b": [], "a": {}}]}
+    ran(ledger, ask(1), replace(done(stores), extra=extra))
+    verdict = ledger.begin(ask(2))
+    assert isinstance(verdict, Hit)
+    assert repr(verdict.row.extra["value"][:5]) == repr(extra["value"][:5])
+    assert verdict.row.extra == extra
 
 
 def test_an_output_that_cannot_be_checked_misses(ledger: Ledger, stores: Stores) -> None:

@@ -11,8 +11,20 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import make_url
 
-from tests.ledger.world import Clock, Stores, ask, at, done, failed
-from tidegate.ledger import Blind, Claim, Hit, LeaseLost, Ledger, NotMigrated, Spool, Unreachable, attempts, rows
+from tests.ledger.world import Clock, Stores, ask, at, done, failed, ran
+from tidegate.ledger import (
+    Blind,
+    Claim,
+    Hit,
+    LeaseLost,
+    Ledger,
+    NotMigrated,
+    Proof,
+    Spool,
+    Unreachable,
+    attempts,
+    rows,
+)
 from tidegate.ledger.spool import entry_of
 
 if TYPE_CHECKING:
@@ -135,6 +147,44 @@ def test_a_blind_row_written_twice_is_one_row(opened: Callable[..., Ledger], sto
     assert len(ledger.do(lambda tx: rows.matching(tx, {}, limit=10))) == 1
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_two_blind_runs_of_the_same_work_the_last_to_end_counts(
+    ledger: Ledger, stores: Stores, tmp_path: Path, turned: bool
+) -> None:
+    """Whichever triggerer writes its rows first."""
+    spool, begun = Spool(tmp_path / "spool"), ledger.do(lambda tx: tx.now)
+    ends = {number: begun + timedelta(seconds=number) for number in (1, 2)}
+    for number in sorted(ends, reverse=turned):
+        ticket = Blind(request=ask(number), started=begun, cause="down")
+        entry = replace(entry_of(ticket, done(stores, f"of-{number}")), at=ends[number])
+        spool.put(entry)
+        assert (ledger.flush().written, spool.entries()) == (1, [])
+    found = {row.run_id: row for row in ledger.do(lambda tx: rows.matching(tx, {}, limit=10))}
+    first, last = found["scheduled__1"], found["scheduled__2"]
+    assert (last.state, last.exit_reason) == ("succeeded", "")
+    assert (first.state, first.exit_reason) == ("invalidated", "duplicate")
+    assert f"row {last.id} is the same work" in first.message
+    verdict = ledger.begin(ask(3))
+    assert isinstance(verdict, Hit)
+    assert verdict.row == last
+
+
+def test_a_double_that_is_written_again_stays_one_row(ledger: Ledger, stores: Stores) -> None:
+    begun, outcome = ledger.do(lambda tx: tx.now), done(stores)
+    for number in (1, 2, 1, 2):
+        ledger.close(Blind(request=ask(number), started=begun, cause="down"), outcome)
+    found = ledger.do(lambda tx: rows.matching(tx, {}, limit=10))
+    assert {row.run_id: row.state for row in found} == {"scheduled__2": "succeeded", "scheduled__1": "invalidated"}
+    assert len(found) == 2
+
+
+def test_an_older_result_is_no_double_of_a_blind_run(ledger: Ledger, stores: Stores) -> None:
+    old = ran(ledger, ask(1), done(stores, "old"))
+    begun = ledger.do(lambda tx: tx.now)
+    ledger.close(Blind(request=ask(2), started=begun, cause="down"), done(stores, "new"))
+    assert ledger.do(lambda tx: rows.by_id(tx, old.id)).state == "succeeded"
+
+
 def test_a_blind_run_whose_claim_was_written_after_all_closes_it(ledger: Ledger, stores: Stores) -> None:
     """The answer to `begin` was lost after the database had committed it."""
     claim = ledger.begin(ask(1))
@@ -168,11 +218,15 @@ def test_a_blind_row_beside_a_running_attempt_does_not_end_its_lease(ledger: Led
 def test_an_entry_survives_its_file_exactly(tmp_path: Path, stores: Stores) -> None:
     spool = Spool(tmp_path / "spool")
     request = ask(1, ttl=timedelta(hours=1), run_params={"a": [1, "1", True, None, 1.0]}, verify=lambda _: "")
+    request = replace(request, proof=Proof.SIZE, log_url="/log")
     ticket = Blind(request=request, started=at(3), cause="down")
-    spool.put(entry_of(ticket, done(stores)))
+    kept = replace(done(stores), extra={"value": [1, None]}, peak_memory_bytes=2**40, cpu_seconds=0.5, node="n")
+    spool.put(entry_of(ticket, kept))
     spool.put(entry_of(ticket, failed(message="late")))
     first, second = spool.entries()
+    assert first.outcome == kept
     assert first.blind == replace(ticket, request=replace(request, verify=None))
+    assert first.blind.request.proof is Proof.SIZE
     assert repr(first.blind.request.run_params) == repr(request.run_params)
     assert (second.outcome, second.at is not None) == (failed(message="late"), True)
 

@@ -1,4 +1,4 @@
-"""An Airflow home of its own for this rung, before anything imports Airflow; and servers that the tests share."""
+"""An Airflow home of its own for this rung, before anything imports Airflow; and servers for as long as a file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A Kubernetes API server with a kubelet of processes."""
     with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """The administrator's address of a PostgreSQL server."""
     with servers.postgresql() as address:

@@ -37,8 +37,12 @@ url = (out / "made").as_uri()
 made = {"name": "made", "url": url, "size": len(body), "etag": store_for(url).stat(url).etag,
         "sha256": hashlib.sha256(body).hexdigest()}
 outputs = [made] if OUTPUTS else []
-result = {"outputs": outputs, "metrics": {"size": len(body)}, "summary": "made"}
-open(os.environ["TIDEGATE_RESULT"], "w").write(json.dumps(result))
+result = json.dumps({"outputs": outputs, "metrics": {"size": len(body)}, "summary": "made", **ADDS})
+if len(result) > 4096:
+    (out / "_RESULT.json").write_text(result)
+    digest = hashlib.sha256(result.encode()).hexdigest()
+    result = json.dumps({"result_url": (out / "_RESULT.json").as_uri(), "sha256": digest})
+open(os.environ["TIDEGATE_RESULT"], "w").write(result)
 """
 """A step of few words: it writes what it was given, and leaves a line for each time it ran."""
 
@@ -51,9 +55,12 @@ class World:
     address: str
     image: str = IMAGE
     rules: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     resources: dict[str, Any] = field(default_factory=lambda: {"limits": {"memory": "256Mi"}})
     secrets: dict[str, str] = field(default_factory=dict)
     outputs: bool = True
+    adds: dict[str, Any] = field(default_factory=dict)
+    """What its result holds besides."""
     before: str = ""
     """Python that the step runs before its work."""
 
@@ -67,12 +74,13 @@ class World:
     def config(self) -> dict[str, str]:
         """The ConfigMap's data."""
         entry = {"image": self.image, "resources": self.resources, "ledger": self.rules, "secret": "step-work"}
-        root = {"store_root": (self.folder / "store").as_uri()}
-        return {"_platform": json.dumps(root), "work": json.dumps(entry)}
+        platform = {"store_root": (self.folder / "store").as_uri(), "limits": self.limits}
+        return {"_platform": json.dumps(platform), "work": json.dumps(entry)}
 
     def pods(self) -> LocalPods:
         """A cluster."""
-        code = f"EFFECTS, OUTPUTS = {str(self.folder / 'effects')!r}, {self.outputs}\n{self.before}\n{WRITES}"
+        known = f"EFFECTS, OUTPUTS, ADDS = {str(self.folder / 'effects')!r}, {self.outputs}, {self.adds!r}"
+        code = f"{known}\n{self.before}\n{WRITES}"
         pods = LocalPods(config=self.config, commands={"work": [sys.executable, "-c", code]})
         pods.secrets = dict(self.secrets)
         return pods

@@ -19,8 +19,10 @@ from sqlalchemy import make_url
 from tidegate.airflow.admission import Desk, admitted, holder_of, limits
 from tidegate.airflow.identity import Identity
 from tidegate.airflow.spec import PLATFORM_KEY, SpecError
+from tidegate.ledger import AsyncLedger
 from tidegate.ledger.admission import Limits
 from tidegate.ledger.migrate import migrate
+from tidegate.ledger.verify import NoStores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +62,8 @@ def test_two_hundred_steps_on_two_desks_never_exceed_ten_and_come_in_order(addre
         desk.leave(run)
 
     async def story() -> None:
-        desks = [Desk(address, living=lambda: frozenset(map(holder_of, inside))) for _ in range(2)]
+        ledgers = [AsyncLedger(address, probe=NoStores()) for _ in range(2)]
+        desks = [Desk(ledger, living=lambda: frozenset(map(holder_of, inside))) for ledger in ledgers]
         loops = [asyncio.create_task(desk.run()) for desk in desks]
         steps = {number: asyncio.create_task(step(desks[number % 2], number)) for number in range(200)}
         async with asyncio.timeout(100):
@@ -77,6 +80,7 @@ def test_two_hundred_steps_on_two_desks_never_exceed_ten_and_come_in_order(addre
             await asyncio.gather(*steps.values())
         loops[1].cancel()
         await asyncio.wait(loops)
+        await asyncio.gather(*(ledger.shut() for ledger in ledgers))
 
     asyncio.run(story())
     assert set(order) == set(range(200))
@@ -90,7 +94,8 @@ def test_two_hundred_steps_on_two_desks_never_exceed_ten_and_come_in_order(addre
 def test_database_away_lets_nobody_in_and_nobody_fails(tmp_path: Path) -> None:
     async def story() -> bool:
         address = f"sqlite:///{tmp_path / 'missing' / 'x.db'}"
-        desk = Desk(address, living=frozenset)
+        ledger = AsyncLedger(address, probe=NoStores())
+        desk = Desk(ledger, living=frozenset)
         loop = asyncio.create_task(desk.run())
         run = Identity(dag_id="p", run_id="r", task_id="t", try_number=1, logical_date="", ti_id="1")
         entering = asyncio.create_task(desk.enter(run, Limits(cluster=1)))
@@ -102,6 +107,7 @@ def test_database_away_lets_nobody_in_and_nobody_fails(tmp_path: Path) -> None:
             await entering
         loop.cancel()
         await asyncio.wait({loop})
+        await ledger.shut()
         return waits
 
     assert asyncio.run(story())

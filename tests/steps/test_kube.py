@@ -15,6 +15,8 @@ from tidegate.airflow.kube import Conflict, Gone, Kube
 from tidegate.airflow.watch import PodWatch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.steps.control_plane import ControlPlane
 
 
@@ -47,9 +49,14 @@ def test_second_create_of_a_name_is_a_conflict(plane: ControlPlane) -> None:
     asyncio.run(run())
 
 
-def test_pod_is_followed_through_a_restart_of_the_api_server(plane: ControlPlane) -> None:
+def waits_for(path: Path) -> str:
+    """Python that goes on once a file is there."""
+    return f"import os, time\nwhile not os.path.exists({str(path)!r}): time.sleep(0.05)\n"
+
+
+def test_pod_is_followed_through_a_restart_of_the_api_server(plane: ControlPlane, tmp_path: Path) -> None:
     """The pod ends while the API server is away; the follower learns it afterwards, and of a deletion too."""
-    plane.script("slow", "import time; time.sleep(3); print('done')")
+    plane.script("slow", waits_for(tmp_path / "over"))
 
     async def run() -> None:
         kube = await plane.connect()
@@ -60,7 +67,9 @@ def test_pod_is_followed_through_a_restart_of_the_api_server(plane: ControlPlane
             while "containerStatuses" not in (follower.pod or {}).get("status", {}):
                 await follower.changed()
             await asyncio.to_thread(plane.stop_api)
-            await asyncio.sleep(4)
+            (tmp_path / "over").touch()
+            while "survivor" in plane.kubelet.alive():
+                await asyncio.sleep(0.05)
             await asyncio.to_thread(plane.start_api)
             while follower.pod and follower.pod["status"]["phase"] != "Succeeded":
                 await follower.changed()
@@ -106,8 +115,10 @@ def test_version_from_before_is_gone_and_the_watch_lists_again(plane: ControlPla
     plane.kubelet.hold = False
 
 
-def test_log_streams_live_and_resumes(plane: ControlPlane) -> None:
-    plane.script("talk", "import time\nfor i in range(3):\n    print('line', i, flush=True)\n    time.sleep(1)")
+def test_log_streams_live_and_resumes(plane: ControlPlane, tmp_path: Path) -> None:
+    plane.script(
+        "talk", f"print('line 0')\n{waits_for(tmp_path / 'seen')}print('line 1')\ntime.sleep(1)\nprint('line 2')"
+    )
 
     async def run() -> None:
         kube = await plane.connect()
@@ -120,8 +131,9 @@ def test_log_streams_live_and_resumes(plane: ControlPlane) -> None:
             while "containerStatuses" not in (follower.pod or {}).get("status", {}):
                 await follower.changed()
             log.start()
-            await asyncio.sleep(1.5)
-            assert seen[:1] == ["line 0"], "the log is not live"
+            while seen != ["line 0"]:  # it says no more before this is seen
+                await asyncio.sleep(0.05)
+            (tmp_path / "seen").touch()
             while follower.pod and follower.pod["status"]["phase"] != "Succeeded":
                 await follower.changed()
             assert await log.finish() == ""

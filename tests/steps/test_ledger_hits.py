@@ -97,6 +97,67 @@ def test_an_input_that_was_replaced_must_run_again(world: World) -> None:
     assert "inputs.data" in world.uses()[0].row.detail
 
 
+def test_a_hit_gives_back_all_that_the_result_held(world: World) -> None:
+    world.adds = {"value": [{"n": 1}, 2.5, None, "ü"], "note": {"of": "its own"}}
+    first, second = world.run("r1"), world.run("r2")
+    assert world.ran == 1
+    assert first.values["return_value"] == [{"n": 1}, 2.5, None, "ü"]
+    assert (second.values, second.lengths) == (first.values, first.lengths)
+
+
+def test_a_value_of_null_is_one(world: World) -> None:
+    world.adds = {"value": None}
+    assert [world.run(run).values["return_value"] for run in ("r1", "r2")] == [None, None]
+    assert world.ran == 1
+
+
+def test_a_result_that_is_too_long_for_a_row_is_never_used_again(world: World) -> None:
+    world.adds, world.rules = {"value": "x" * 5000}, {"verify": "record"}
+    assert [world.run(run).values["return_value"] for run in ("r1", "r2")] == ["x" * 5000] * 2
+    assert world.ran == 2
+    newest = world.uses()[0].row
+    assert (newest.reason, newest.exit_reason) == ("not_kept", "result_not_kept")
+    assert "value: 5" in newest.message
+    assert "more than the 4096 a row keeps" in newest.message
+
+
+def lengthened(world: World) -> None:
+    made(world).write_bytes(b"quite other bytes" * 9)
+
+
+@pytest.mark.parametrize(
+    ("verify", "change", "again"),
+    [
+        ("content", overwritten, True),
+        ("version", overwritten, True),
+        ("size", overwritten, False),
+        ("size", lengthened, True),
+        ("exists", lengthened, False),
+        ("exists", deleted, True),
+        ("record", deleted, False),
+    ],
+)
+def test_a_step_says_what_must_hold_of_its_result(world: World, verify: str, change: Any, again: bool) -> None:
+    world.rules = {"verify": verify}
+    world.run("r1")
+    change(world)
+    assert world.run("r2").state == "success"
+    assert world.ran == 1 + again
+
+
+def test_a_step_without_outputs_may_be_trusted_on_its_record(world: World) -> None:
+    world.outputs, world.rules, world.adds = False, {"verify": "record"}, {"value": "checked"}
+    assert [world.run(run).values for run in ("r1", "r2")] == [{"return_value": "checked"}] * 2
+    assert world.ran == 1
+
+
+def test_a_proof_that_is_none_is_refused(world: World) -> None:
+    world.rules = {"verify": "maybe"}
+    refused = world.run("r1")
+    assert (refused.state, world.ran) == ("failed", 0)
+    assert "steps.work.ledger.verify is 'maybe'; want one of content, version" in "\n".join(refused.log)
+
+
 def test_a_step_without_outputs_runs_every_time(world: World) -> None:
     world.outputs = False
     world.run("r1")

@@ -117,6 +117,20 @@ def test_twenty_at_once_start_one_pod(world: World) -> None:
     assert sorted(use.verdict for use in world.uses()) == ["hit"] * 19 + ["run"]
 
 
+def test_no_more_pods_of_a_pipeline_run_at_once_than_its_limit(world: World) -> None:
+    world.before = "import time; time.sleep(0.5)"
+    world.limits = {"pipelines": {"d": 2}}
+
+    async def case() -> None:
+        async with triggerer(world) as scene:
+            events = await asyncio.gather(*(scene.start(f"r{n}", dag=world.dag(params={"n": n})) for n in range(6)))
+            assert all(isinstance(event, TaskSuccessEvent) for event in events)
+            assert len(scene.created()) == 6
+            assert scene.pods.most_alive == 2
+
+    asyncio.run(case())
+
+
 def test_a_holder_that_is_gone_is_taken_over_after_its_pod(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pod of the lost holder takes its time to end; until then no other one starts."""
     world.before = STUBBORN

@@ -4,6 +4,7 @@ Airflow's pools, max_active_tasks and parallelism hold nothing back in a trigger
 Reads, writes: the queue in the ledger's database, by `tidegate.ledger.admission`, one short transaction for all steps
 of this process. For a pipeline that nothing limits the database is not touched.
 Again: a try that asks again (its triggerer was killed) keeps its place and its admission.
+It has no connections of its own: it is one more thing that the process's clerk runs.
 
 Whoever asks holds a lease, renewed by its triggerer. A lapsed one that waits is passed over until it is renewed; a
 lapsed one that was admitted counts on as long as its pod lives, so that a killed triggerer never leads to more pods
@@ -23,20 +24,20 @@ from typing import TYPE_CHECKING
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.airflow.attempts import TI_ID, unfinished
-from tidegate.airflow.clerk import CONNECTION, find_address
+from tidegate.airflow.clerk import CONNECTION, open_clerk
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.request import task_of
 from tidegate.airflow.spec import PLATFORM_KEY, SpecError
-from tidegate.ledger import AsyncLedger, BadAddress, LedgerError
+from tidegate.ledger import LedgerError
 from tidegate.ledger.address import VARIABLES
 from tidegate.ledger.admission import Entry, Limits, turn
-from tidegate.ledger.verify import NoStores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from tidegate.airflow.identity import Identity
     from tidegate.airflow.watch import PodWatch
+    from tidegate.ledger import AsyncLedger
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,12 @@ class Desk:
     """Asks for all steps of this process at once. `run()` is its loop.
 
     Args:
-        address: SQLAlchemy URL of the ledger's database.
+        ledger: The ledger whose database has the queue.
         living: Holders of pods that have not ended, or None while that is not known.
     """
 
-    def __init__(self, address: str, *, living: Callable[[], frozenset[str] | None]) -> None:
-        self._ledger = AsyncLedger(address, probe=NoStores())
+    def __init__(self, ledger: AsyncLedger, *, living: Callable[[], frozenset[str] | None]) -> None:
+        self._ledger = ledger
         self._living = living
         self._tickets: dict[str, _Ticket] = {}
         self._leaving: set[str] = set()
@@ -114,13 +115,10 @@ class Desk:
 
     async def run(self) -> None:
         """Renew, give back and look for free places until cancelled."""
-        try:
-            while True:
-                await self._once()
-                waiting = any(not ticket.admitted.is_set() for ticket in self._tickets.values())
-                await self._pause(LOOK_SECONDS if waiting else BEAT_SECONDS)
-        finally:
-            await self._ledger.shut()
+        while True:
+            await self._once()
+            waiting = any(not ticket.admitted.is_set() for ticket in self._tickets.values())
+            await self._pause(LOOK_SECONDS if waiting else BEAT_SECONDS)
 
     async def _once(self) -> None:
         entries = [ticket.entry for ticket in self._tickets.values()]
@@ -145,9 +143,6 @@ class Desk:
         except TimeoutError:
             return
         self._wake.clear()
-
-
-_desks: dict[tuple[int, str, str], tuple[Desk, asyncio.Task[None]]] = {}
 
 
 @asynccontextmanager
@@ -183,17 +178,15 @@ def _too_late(within: float) -> Failure:
 
 
 async def _desk(watch: PodWatch) -> Desk:
-    """Return the desk of this event loop, namespace and database, opened by the first caller."""
-    address = await _address()
-    key = (id(asyncio.get_running_loop()), watch.pods.namespace, address)
-    known = _desks.get(key)
-    if known is None or known[1].done():
-        try:
-            desk = Desk(address, living=lambda: _living(watch))
-        except BadAddress as fault:
-            raise SpecError(str(fault)) from None
-        known = _desks[key] = (desk, asyncio.create_task(desk.run(), name="tidegate-admission"))
-    return known[0]
+    """Return the desk of this event loop, namespace and database, opened by the first caller.
+
+    Raises:
+        SpecError: There is no ledger, though the chart sets a limit; or it cannot be used.
+    """
+    if (clerk := await open_clerk()) is None:
+        raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}")
+    name = f"tidegate-admission-{watch.pods.namespace}"
+    return clerk.beside(name, lambda: Desk(clerk.ledger, living=lambda: _living(watch)))
 
 
 def _living(watch: PodWatch) -> frozenset[str] | None:
@@ -201,14 +194,3 @@ def _living(watch: PodWatch) -> frozenset[str] | None:
         return None
     pods = [pod["metadata"] for pod in watch.current.values() if unfinished(pod)]
     return frozenset(holder_of(str(pod.get("annotations", {}).get(TI_ID, ""))) for pod in pods)
-
-
-async def _address() -> str:
-    """Return the ledger's address.
-
-    Raises:
-        SpecError: There is none, though the chart sets a limit; or it cannot be used.
-    """
-    if address := await find_address():
-        return address
-    raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}")

@@ -12,7 +12,7 @@ import logging
 import os
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -24,7 +24,7 @@ from tidegate.ledger.verify import StoreProbe
 from tidegate.step import NotFound, Stores
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tidegate.ledger import Claim
 
@@ -41,6 +41,16 @@ SPOOL_VARIABLE = "TIDEGATE_LEDGER_SPOOL"
 """Folder of the spool; otherwise one beside Airflow's logs, which outlive the triggerer."""
 
 
+class Beside(Protocol):
+    """Something that runs as long as the clerk does, on its ledger."""
+
+    async def run(self) -> None:
+        """Its loop, until cancelled."""
+
+
+B = TypeVar("B", bound=Beside)
+
+
 class Clerk:
     """See the module. `run()` is its loop."""
 
@@ -48,6 +58,15 @@ class Clerk:
         self.ledger = ledger
         self._held: dict[int, tuple[Claim, asyncio.Event]] = {}
         self._closing = asyncio.Event()
+        self._beside: dict[str, tuple[Beside, asyncio.Task[None]]] = {}
+
+    def beside(self, name: str, make: Callable[[], B]) -> B:
+        """Return what runs under this name, made and started by the first caller."""
+        known = self._beside.get(name)
+        if known is None or known[1].done():
+            made = make()
+            known = self._beside[name] = (made, asyncio.create_task(made.run(), name=name))
+        return cast("B", known[0])
 
     @asynccontextmanager
     async def holding(self, claim: Claim) -> AsyncIterator[asyncio.Event]:
@@ -74,6 +93,8 @@ class Clerk:
                     async with asyncio.timeout(BEAT_SECONDS):
                         await self._closing.wait()
         finally:
+            for _, task in self._beside.values():
+                task.cancel()
             await self.ledger.shut()
 
     def close(self) -> None:

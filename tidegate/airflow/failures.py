@@ -10,6 +10,7 @@ of which class. The class decides what happens next:
     container_refused     at once and for good: the container cannot be started as it is described
     unschedulable         waits for a budget of its own, then an ordinary retry
     not_admitted          the node or a quota refused the pod before it started: started anew, costs no retry
+    in_flight             the same work was under way elsewhere for too long: an ordinary retry
     evicted               evicted, preempted, drained, node lost: anew for free if it never started, else a retry
     deleted               somebody deleted the pod: as evicted
     out_of_memory         with more memory up to the step's cap, then for good
@@ -48,6 +49,7 @@ class Kind(StrEnum):
     CONTAINER_REFUSED = "container_refused"
     UNSCHEDULABLE = "unschedulable"
     NOT_ADMITTED = "not_admitted"
+    IN_FLIGHT = "in_flight"
     EVICTED = "evicted"
     DELETED = "deleted"
     OUT_OF_MEMORY = "out_of_memory"
@@ -78,6 +80,7 @@ ADVICE: dict[Kind, str] = {
     Kind.CONTAINER_REFUSED: f"correct {_STEP} in the values (command, user, security): this cannot start as it is",
     Kind.UNSCHEDULABLE: f"add nodes, or lower {_STEP}.resources.requests, or correct its nodeSelector and tolerations",
     Kind.NOT_ADMITTED: "no node had room for it when it got there; raise the ResourceQuota or add nodes if it lasts",
+    Kind.IN_FLIGHT: 'mark it failed there, run this with the conf {"force": true}, or raise queue_timeout',
     Kind.EVICTED: f"the node needed its resources or went away; raise {_STEP}.resources.requests if it comes back",
     Kind.DELETED: "somebody or something other than Airflow deleted the pod; `kubectl get events` may tell who",
     Kind.OUT_OF_MEMORY: f"raise {_STEP}.resources.limits.memory (or {_STEP}.memoryCap), or give it less data",

@@ -50,6 +50,12 @@ class Identity:
         return known
 
 
+def date_of(dag_run: Any) -> str:  # noqa: ANN401 - Airflow's own, or None
+    """What `Identity.logical_date` is of a run; "" of none."""
+    date = dag_run and (dag_run.logical_date or dag_run.run_after)
+    return date.isoformat() if date else ""
+
+
 def pod_name(step: str, run: Identity) -> str:
     """`<step>-<16 hex>`: the same for the same try, another for every other."""
     key = json.dumps([run.dag_id, run.run_id, run.task_id, run.map_index, run.try_number])

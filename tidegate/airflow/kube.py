@@ -30,9 +30,8 @@ PATIENCE = 300.0
 
 _REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCH_SECONDS = 270
-_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=_WATCH_SECONDS + 30)
+_WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 _LOG = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
-_AUTH = ["BearerToken"]
 
 
 class KubeError(Exception):
@@ -79,6 +78,13 @@ def error_of(status: int, body: bytes | str) -> KubeError:
     except (ValueError, AttributeError):
         reason, message = "", text[:500]
     return _ERRORS.get(status, KubeError)(status, reason, message)
+
+
+def _hang_up(answer: aiohttp.ClientResponse) -> None:
+    """End a stream at once: a TLS goodbye would wait for the server's, and a loop that stops would leak the socket."""
+    if answer.connection and answer.connection.transport:
+        answer.connection.transport.abort()
+    answer.close()
 
 
 class Pods(Protocol):
@@ -141,6 +147,7 @@ class Kube:
     async def close(self) -> None:
         """Close the pool. Streams that are open end with an error."""
         await self._stack.aclose()
+        await asyncio.sleep(0.25)  # aiohttp closes TLS connections a moment later; a loop that stops would leak them
 
     async def config(self, name: str) -> dict[str, str]:
         """See `Pods.config`."""
@@ -266,7 +273,7 @@ class Kube:
                 raise error_of(answer.status, await answer.read())
             yield answer
         finally:
-            answer.close()
+            _hang_up(answer)
 
     async def _call(
         self,
@@ -285,7 +292,7 @@ class Kube:
                 query_params=list(query or ()),
                 header_params={"Accept": "application/json, */*", "Content-Type": "application/json"},
                 body=body,
-                auth_settings=_AUTH,
+                auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=timeout,
             )

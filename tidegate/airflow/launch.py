@@ -56,7 +56,7 @@ class Launch:
         memory_cap: Up to where a pod that ran out of memory gets more; "" means it does not.
         say: Takes a line about what happens, for the task log.
         emit: Takes a line of the pod's log and its timestamp.
-        took: Takes the name of each pod that is followed.
+        took: Takes each pod that is followed, when it is found or made, and as it was at its end.
         holds: Asked before a pod is made anew: whether this is still the attempt that counts.
     """
 
@@ -69,7 +69,7 @@ class Launch:
         memory_cap: str,
         say: Callable[[str], None],
         emit: Callable[[str, str], None],
-        took: Callable[[str], None] = lambda _: None,
+        took: Callable[[Pod], None] = lambda _: None,
         holds: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._order, self._watch, self._pods = order, watch, watch.pods
@@ -94,7 +94,7 @@ class Launch:
             if isinstance(pod, Failure):
                 return pod
             attempt, memory = attempts.number(pod), attempts.memory_of(pod)
-            self._took(pod["metadata"]["name"])
+            self._took(pod)
             outcome = await self._follow(pod)
             if isinstance(outcome, Succeeded):
                 return outcome
@@ -176,6 +176,7 @@ class Launch:
         try:
             async with self._watch.follow(pod) as follower:
                 outcome = await self._outcome(follower, log)
+            self._took(follower.pod or pod)
             if not isinstance(outcome, Failure) or outcome.started:
                 short = await log.finish()
                 if short:

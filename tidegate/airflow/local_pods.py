@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
 STEP = f"{PREFIX}step"
+NODE = "this machine"
 CLOSING_SECONDS = 5.0
 MESSAGE_LIMIT = 4096
 FALLBACK_LIMIT = 2048
@@ -79,6 +80,7 @@ class LocalPods:
         made = copy.deepcopy(pod)
         made["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
         made["status"] = {"phase": "Pending"}
+        made["spec"]["nodeName"] = NODE
         self.pods[name] = made
         self.most_alive = max(self.most_alive, sum(p["status"]["phase"] in _ALIVE for p in self.pods.values()))
         await self._tell("ADDED", made)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tidegate.airflow.spec import SpecError
-from tidegate.ledger import BadKey, MutableImage, Output, Request, Task, declared, input_identity, key_of
+from tidegate.ledger import BadKey, MutableImage, Output, Proof, Request, Task, declared, input_identity, key_of
 from tidegate.ledger.canonical import canonical
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Asked:
     run_params: Mapping[str, Any] = field(default_factory=dict)
     """Of the whole run; shown, no part of the key."""
     force: bool = False
+    log_url: str = ""
+    """Of the try."""
     named_output: bool = False
     """The output is a place that the DAG names, not the run's own."""
     known: Mapping[str, Output] = field(default_factory=dict)
@@ -92,7 +94,8 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
         Exception: A store or Kubernetes does not tell what is needed; the step runs without the ledger.
     """
     rules = order.spec.ledger
-    inputs = {name: await asyncio.to_thread(_identity, url, asked, probe) for name, url in order.inputs.items()}
+    seen = (asyncio.to_thread(_identity, url, asked, probe) for url in order.inputs.values())
+    inputs = dict(zip(order.inputs, await asyncio.gather(*seen), strict=True))
     secrets = {order.spec.secret: await pods.secret_version(order.spec.secret)} if rules.secret_versions else {}
     try:
         key = key_of(
@@ -112,10 +115,19 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
         key=key,
         output_path=order.output,
         run_params=asked.run_params,
+        log_url=asked.log_url,
         ttl=timedelta(seconds=rules.ttl_seconds) if rules.ttl_seconds else None,
         force=asked.force,
         reusable=rules.reuse,
+        proof=_proof(rules.verify, step=order.spec.name),
     )
+
+
+def _proof(text: str, *, step: str) -> Proof:
+    try:
+        return Proof(text)
+    except ValueError:
+        raise SpecError(f"steps.{step}.ledger.verify is {text!r}; want one of {', '.join(Proof)}") from None
 
 
 def task_of(run: Identity) -> Task:

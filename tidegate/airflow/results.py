@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from tidegate.airflow.identity import Identity
 
 RETURN_VALUE = "return_value"
+USAGE = "usage"
+"""Key of a result that is for the ledger alone: what the step used differs each time, and a hit uses nothing."""
+
 FAILURE = "failure"
 """XCom that says why the last try failed: Airflow's event for it carries no text, and its callbacks get none."""
 
@@ -42,15 +45,17 @@ def parse(message: str) -> dict[str, Any]:
     """Return the result that a termination message holds; none at all is an empty one.
 
     Raises:
-        BadResult: It is something else.
+        BadResult: It is something else, or an output has a name of ours.
     """
     try:
         result = json.loads(message) if message.strip() else {}
     except ValueError:
         result = None
-    if isinstance(result, dict) and _has_outputs(result):
-        return result
-    raise BadResult(f"it ended well, but its termination message is no result: {message.strip()[:500]!r}")
+    if not isinstance(result, dict) or not _has_outputs(result):
+        raise BadResult(f"it ended well, but its termination message is no result: {message.strip()[:500]!r}")
+    if clash := sorted(RESERVED & {str(output["name"]) for output in result.get("outputs", [])}):
+        raise BadResult(f"an output is called {', '.join(clash)}: that name is taken, use another")
+    return result
 
 
 async def follow_pointer(result: dict[str, Any], *, say: Callable[[str], None]) -> dict[str, Any]:
@@ -78,15 +83,10 @@ def _fetch(url: str) -> bytes:
 
 
 def values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the XComs of a result: `return_value` (its `value`, or all of it), and each output's URL by its name.
-
-    Raises:
-        BadResult: An output has a name of ours.
-    """
+    """Return the XComs of a result: `return_value` (its `value`, or all of it), and each output's URL by its name."""
     named = {output["name"]: output["url"] for output in result.get("outputs", [])}
-    if clash := sorted(RESERVED & named.keys()):
-        raise BadResult(f"an output is called {', '.join(clash)}: that name is taken, use another")
-    return {RETURN_VALUE: result.get("value", dict(result)), **named}
+    told = {name: value for name, value in result.items() if name != USAGE}
+    return {RETURN_VALUE: result.get("value", told), **named}
 
 
 def mapped_length(value: Any) -> int | None:  # noqa: ANN401 - any JSON

@@ -48,6 +48,8 @@ class LedgerRules:
     """Whether a changed Secret of the step makes other work of it."""
     reuse: bool = True
     """False: it runs every time."""
+    verify: str = "version"
+    """What must hold of a result before it is used again, see `tidegate.ledger.Proof`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,7 @@ class StepOperator(KubernetesPodOperator):
         worker: True starts and ends the task on a worker.
         timeout: For the whole try, from its pod's creation on; then the pod is deleted and the try has failed.
         start_timeout, schedule_timeout: For image and start, and for a node with room.
-        queue_timeout: For a place among the running steps, where the chart sets limits.
+        queue_timeout: For the same work under way elsewhere, and for a place where the chart sets limits.
         connection: An Airflow connection to another cluster than the one Airflow runs in.
         force: True runs it whatever the ledger has recorded; a run's conf can say so too, see `request.FORCE`.
         kwargs: Options of any Airflow task, such as `retries`; none that describe the pod.

@@ -121,8 +121,11 @@ async def _first_event(
     comms: FakeAirflow,
     meanwhile: Callable[[], None] | None,
 ) -> TriggerEvent:
+    opened: list[Pods] = []
+
     async def connected(namespace: str, *, connection: str | None) -> Pods:  # noqa: ARG001
-        return await connect()
+        opened.append(await connect())
+        return opened[-1]
 
     connector.set(connected)
     disturbing = asyncio.create_task(asyncio.to_thread(meanwhile)) if meanwhile else None
@@ -133,7 +136,8 @@ async def _first_event(
                 await disturbing
     await close_clerks()
     await close_shared()
-    await asyncio.sleep(CLOSING_SECONDS)
+    if not all(isinstance(pods, LocalPods) for pods in opened):
+        await asyncio.sleep(CLOSING_SECONDS)
     return events[0]
 
 

@@ -21,11 +21,12 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from tidegate.airflow import once, results
+from tidegate.airflow import results
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.follow import micros
-from tidegate.airflow.identity import UNMAPPED, Identity
+from tidegate.airflow.identity import UNMAPPED, Identity, date_of
 from tidegate.airflow.kill import end_pods, in_background
+from tidegate.airflow.links import log_url
 from tidegate.airflow.order import make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from tidegate.airflow.attempts import Order
     from tidegate.airflow.kube import Pods
+    from tidegate.airflow.recorded import Result
     from tidegate.ledger import Probe, Request
 
 RENDER_SECONDS = 120.0
@@ -60,7 +62,7 @@ class StepTrigger(BaseTrigger):
         namespace: Where steps run.
         worker: Whether a worker finishes the task (outlets, success callback).
         budgets: Seconds, see `Budgets`.
-        queue: Seconds to wait for admission.
+        queue: Seconds to wait for admission, and for the same work elsewhere.
         retries: The task's retries: without any, a failure for good needs no worker.
         connection: An Airflow connection to the cluster, or None for the cluster Airflow runs in.
         mapped: Mapped arguments in the order of the DAG file.
@@ -142,7 +144,7 @@ class StepTrigger(BaseTrigger):
         if self._run is not None:
             await asyncio.shield(in_background(self._end_pods()))
 
-    async def _outcome(self) -> once.Result | Failure:
+    async def _outcome(self) -> Result | Failure:
         try:
             run = self._run = self._identity()
             fields = await self._fields(run)
@@ -155,7 +157,7 @@ class StepTrigger(BaseTrigger):
             message = f"{type(fault).__name__}: {fault}"
             return Failure(kind=Kind.PLATFORM, message=message, then=Then.RETRY, started=False)
 
-    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> once.Result | Failure:
+    async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Result | Failure:
         config = await watch.pods.config(CONFIG_MAP)
         order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
         self._show(order)
@@ -172,7 +174,7 @@ class StepTrigger(BaseTrigger):
         asked = replace(self._asked, named_output=bool(fields["output"]))
         return await make_request(order, asked, probe=probe, pods=pods)
 
-    async def _event(self, outcome: once.Result | Failure) -> TriggerEvent:
+    async def _event(self, outcome: Result | Failure) -> TriggerEvent:
         if not isinstance(outcome, Failure):
             return await self._succeeded(results.values(outcome), outcome)
         for line in outcome.text(step=self.step).splitlines():
@@ -206,7 +208,7 @@ class StepTrigger(BaseTrigger):
             task_id=ti.task_id,
             map_index=UNMAPPED if ti.map_index is None else ti.map_index,
             try_number=ti.try_number,
-            logical_date=self.logical_date or _date_of(self._context),
+            logical_date=self.logical_date or date_of((self._context or {}).get("dag_run")),
             ti_id=str(ti.id),
         )
 
@@ -235,7 +237,7 @@ class StepTrigger(BaseTrigger):
         context: dict[str, Any] = dict(self._context or {})
         conf = getattr(context.get("dag_run"), "conf", None)
         force = self.force or forced(conf, task_id=run.task_id, step=self.step)
-        self._asked = Asked(run_params=run_params(context), force=force)
+        self._asked = Asked(run_params=run_params(context), force=force, log_url=log_url(run))
 
     def _forget(self) -> None:
         """Let go of the DAG that Airflow unpacked for this trigger alone: five hundred of them are gigabytes."""
@@ -291,10 +293,3 @@ _FIELDS = {"params": "params", "step_params": "params", "inputs": "inputs", "out
 def _event(payload: dict[str, Any]) -> TriggerEvent:
     """Make an event that a worker takes up in `StepOperator.execute_complete`."""
     return TriggerEvent(payload)  # type: ignore[no-untyped-call]
-
-
-def _date_of(context: Context | None) -> str:
-    """Return the run's logical date, or run_after where it has none, ISO 8601 with offset."""
-    dag_run: Any = (context or {}).get("dag_run")
-    date = dag_run and (dag_run.logical_date or dag_run.run_after)
-    return date.isoformat() if date else ""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SELECTOR = "app.kubernetes.io/managed-by=tidegate"
-LINGER = 30.0
-"""Seconds the watch stays open after its last user, so that a chain of steps does not open one each."""
+LINGER = 600.0
+"""Seconds the watch stays open after its last user: an idle one costs nothing, a new one its TLS and a list."""
 
 _BROKEN = (KubeError, aiohttp.ClientError, TimeoutError, ConnectionError, ValueError)
 _KEPT = ("name", "uid", "labels", "annotations", "resourceVersion", "creationTimestamp", "deletionTimestamp")

@@ -5,6 +5,7 @@ Reads: the ledger, where there is one. Writes: as `once`, `launch` and `admissio
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from tidegate.airflow.attempts import Order
     from tidegate.airflow.clerk import Clerk
-    from tidegate.airflow.once import Result
+    from tidegate.airflow.kube import Pod
     from tidegate.airflow.patience import Budgets
+    from tidegate.airflow.recorded import Result
     from tidegate.airflow.request import Asked
     from tidegate.airflow.watch import PodWatch
     from tidegate.ledger import Claim, Request
@@ -61,10 +63,10 @@ class Work:
 
         Args:
             budgets: How long its pod may take for what.
-            queue: Seconds to wait for a place among the running steps.
+            queue: Seconds to wait, for the same work elsewhere and for a place among the running steps.
         """
 
-        async def launch(claim: Claim | None, took: Callable[[str], None]) -> Result | Failure:
+        async def launch(claim: Claim | None, took: Callable[[Pod], None]) -> Result | Failure:
             holds = _holds(clerk, claim)
             launched = Launch(
                 self._fenced(claim),
@@ -77,15 +79,17 @@ class Work:
                 holds=holds,
             )
             run, places = self._order.run, limits(self._config)
-            async with admitted(run, places, watch=self._watch, within=queue, say=self._say) as late:
+            left = max(0.0, until - time.monotonic())
+            async with admitted(run, places, watch=self._watch, within=left, say=self._say) as late:
                 return late or await self._parsed(launched)
 
+        until = time.monotonic() + queue
         clerk = await open_clerk()
         request = await self._request(clerk) if clerk else None
         if clerk is None or request is None:
             return await launch(None, lambda _: None)
         self._order = replace(self._order, run=replace(self._order.run, ledger_key=request.key.digest))
-        self._once = Once(clerk, request, watch=self._watch, launch=launch, say=self._say)
+        self._once = Once(clerk, request, watch=self._watch, launch=launch, say=self._say, within=queue)
         return await self._once.run()
 
     async def stopped(self) -> None:
@@ -109,16 +113,14 @@ class Work:
         return replace(self._order, fence=claim.fence, barred=frozenset(row.id for row in claim.replaced))
 
     async def _parsed(self, launched: Launch) -> Result | Failure:
-        """The pod's result, with every name in it one that an XCom may have."""
+        """The pod's result."""
         outcome = await launched.run()
         if isinstance(outcome, Failure):
             return outcome
         try:
-            result = await results.follow_pointer(results.parse(outcome.message), say=self._say)
-            results.values(result)
+            return await results.follow_pointer(results.parse(outcome.message), say=self._say)
         except results.BadResult as fault:
             return Failure(kind=Kind.BAD_RESULT, message=str(fault), then=Then.STOP)
-        return result
 
 
 def _holds(clerk: Clerk | None, claim: Claim | None) -> Callable[[], Awaitable[bool]] | None:

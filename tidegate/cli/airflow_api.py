@@ -7,9 +7,11 @@ Again: a dropped forward, a restarting server and an expired token are mended an
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +21,6 @@ from tidegate.cli.port_forward import Forward, forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from tidegate.cli.kubectl import Kubectl
 
@@ -110,12 +111,18 @@ class Airflow:
     def trigger(
         self, dag_id: str, *, conf: dict[str, Any] | None = None, logical_date: datetime | None = None, run_id: str = ""
     ) -> str:
-        """Start a run and return its id. A given `run_id` makes the call safe to repeat."""
-        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf or {}}
+        """Start a run and return its id. A given `run_id` makes the call safe to repeat, in another process too."""
         if run_id and self.run(dag_id, run_id):
             return run_id
-        answer = self.call("POST", f"dags/{dag_id}/dagRuns", json=body | ({"dag_run_id": run_id} if run_id else {}))
-        return str(answer.json()["dag_run_id"])
+        name = run_id or f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(3)}"
+        body = {"logical_date": logical_date.isoformat() if logical_date else None, "conf": conf or {}}
+        try:
+            self.call("POST", f"dags/{dag_id}/dagRuns", json=body | {"dag_run_id": name})
+        except Fault:
+            # an answer that was lost on its way has the request repeated, and the run is there already
+            if not self.run(dag_id, name):
+                raise
+        return name
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any] | None:
         """State and dates of a run, or nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -40,6 +41,8 @@ class Forward:
     local: int = 0
     namespace: str = NAMESPACE
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    """Two threads that find it closed open it once."""
 
     @property
     def address(self) -> str:
@@ -48,12 +51,13 @@ class Forward:
 
     def ensure(self) -> None:
         """Return with the port open; at once if it is."""
-        deadline, said = time.monotonic() + STARTS_WITHIN, ""
-        while self.process is None or self.process.poll() is not None:
-            if time.monotonic() > deadline:
-                msg = f"no way to {self.namespace}/{self.service}:{self.port} within {STARTS_WITHIN:.0f} s: {said}"
-                raise Fault(msg)
-            said = self._start() or said
+        with self.opening:
+            deadline, said = time.monotonic() + STARTS_WITHIN, ""
+            while self.process is None or self.process.poll() is not None:
+                if time.monotonic() > deadline:
+                    msg = f"no way to {self.namespace}/{self.service}:{self.port} within {STARTS_WITHIN:.0f} s: {said}"
+                    raise Fault(msg)
+                said = self._start() or said
 
     def _start(self) -> str:
         """Start once; returns what kubectl complained of, or nothing when the port is open."""

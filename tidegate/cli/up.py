@@ -7,21 +7,25 @@ Again: each phase finds what an earlier call made, also one that was killed, and
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tidegate.cli import objects, release, runs, state
+from tidegate.cli import objects, pods, release, runs, state
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
-from tidegate.cluster import chart, doctor, engine, images, kind, standins
+from tidegate.cluster import cache, chart, doctor, engine, images, kind, standins
+from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import ROOT
 from tidegate.progress import console, progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from concurrent.futures import Future
     from pathlib import Path
 
 DEMOS = ("hello", "petrol", "weather")
@@ -34,6 +38,8 @@ MODES = {
     ),
 }
 """What is said about each way of installing Airflow."""
+EARLY_SECONDS = 300
+"""For the git server, which is among the first to be ready."""
 TIMES = ROOT / "build" / "times" / "up.json"
 
 
@@ -62,11 +68,11 @@ def up(wish: Wish) -> list[runs.Ran]:
     """Do all of it; the tasks that ran, of every pipeline. Raises `ClusterError` with what to change."""
     wish.check()
     try:
-        cluster = None if wish.context else _kind_cluster()
+        refs = {} if wish.context else _kind_cluster(wish)
         kubectl = _answering(wish.context) if wish.context else Kubectl(state.KIND_CONTEXT)
         if wish.cluster_only:
             return []
-        _install(kubectl, wish, refs=_images(wish, cluster))
+        _install(kubectl, wish, refs=refs or _pushed(str(wish.registry)))
         with progress.phase("Push the pipelines to the git server"):
             push_dags(kubectl, ROOT / "dags")
         if wish.csv:
@@ -84,23 +90,36 @@ def _answering(context: str) -> Kubectl:
     return kubectl
 
 
-def _kind_cluster() -> kind.Cluster:
-    """Our own cluster, on an engine that runs."""
+def _kind_cluster(wish: Wish) -> dict[str, str]:
+    """Our own cluster, on an engine that runs, with every image in it; image name -> reference."""
     with progress.phase("Check this machine"):
         doctor.require()
     engine.ensure()
-    return kind.ensure()
+    if wish.cluster_only:
+        kind.ensure()
+        return {}
+    return _new_cluster() if kind.is_to_be_made() else _loaded(kind.ensure())
 
 
-def _images(wish: Wish, cluster: kind.Cluster | None) -> dict[str, str]:
-    """Every image where the cluster finds it; image name -> reference."""
-    if cluster is None:
-        return _pushed(str(wish.registry))
+def _new_cluster() -> dict[str, str]:
+    """A cluster that is made, while the images for it are saved where the engine has them all already."""
+    refs = images.references()
+    all_of_them = [*refs.values(), *standins.IN_CLUSTER]
+    if not images.held(all_of_them):
+        return _loaded(kind.ensure())
+    with cache.lock("save"), cache.scratch("save") as at, ThreadPoolExecutor(1) as beside:
+        saved = beside.submit(images.save, all_of_them, at / "images.tar")
+        return _loaded(kind.ensure(), saved=saved)
+
+
+def _loaded(cluster: kind.Cluster, *, saved: Future[Path] | None = None) -> dict[str, str]:
+    """Every image in the cluster; image name -> reference."""
     airgapped = cluster.mode == "airgap"
     if airgapped:
         standins.ensure()
     refs = images.build()
-    images.load([*refs.values(), *(standins.IN_CLUSTER if airgapped else ())], cluster=cluster.name)
+    wanted = [*refs.values(), *(standins.IN_CLUSTER if airgapped else ())]
+    images.load(wanted, cluster=cluster.name, archive=saved.result() if saved else None)
     return refs
 
 
@@ -118,9 +137,26 @@ def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
     found, mode = chart.find_airflow_chart(wish.airflow_chart)
     console.print(MODES[mode])
     state.write(context=kubectl.context, registry=wish.registry or "", mode=mode)
-    with progress.phase("Install Tidegate, and wait until it is ready"):
+    with progress.phase("Install Tidegate, and wait until it is ready"), ThreadPoolExecutor(1) as beside:
+        if release.status(kubectl).get("status") != "deployed":
+            beside.submit(_push_early, kubectl)
         if not release.install(kubectl, chart=chart.stage(found), refs=refs):
             console.print("  nothing has changed since it was installed")
+
+
+def _push_early(kubectl: Kubectl) -> None:
+    """Push the pipelines as soon as the git server answers, so that a new Airflow finds them when it starts.
+
+    What goes wrong here is left to the push that follows.
+    """
+    with suppress(ClusterError):
+        runs.until(lambda: _git_server_ready(kubectl), seconds=EARLY_SECONDS, what="the git server", state=str)
+        push_dags(kubectl, ROOT / "dags")
+
+
+def _git_server_ready(kubectl: Kubectl) -> bool:
+    found = kubectl.items("pods", "--field-selector", "metadata.name=git-server-0")
+    return bool(found) and not pods.unready(found)
 
 
 def upload(kubectl: Kubectl, csv: Path) -> None:

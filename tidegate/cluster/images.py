@@ -150,23 +150,34 @@ def _in_engine() -> set[str]:
     return set(commands.output([engine.docker(), "image", "ls", "--format={{.Repository}}:{{.Tag}}"]).split())
 
 
-def load(refs: Iterable[str], *, cluster: str) -> list[str]:
-    """Bring into the nodes of a kind cluster what any of them lacks, as one archive; returns what was loaded.
+def held(refs: Iterable[str]) -> bool:
+    """Tell whether the engine has every one of these images."""
+    return set(refs) <= _in_engine()
 
-    One archive, because images share layers and `docker save` writes a shared layer once.
+
+def save(refs: Iterable[str], archive: Path) -> Path:
+    """Write images to one archive, because they share layers and `docker save` writes a shared layer once."""
+    commands.run([engine.docker(), "save", f"--output={archive}", *dict.fromkeys(refs)], log="save-images")
+    return archive
+
+
+def load(refs: Iterable[str], *, cluster: str, archive: Path | None = None) -> list[str]:
+    """Bring into the nodes of a kind cluster what any of them lacks; returns what was loaded.
+
+    Args:
+        refs: The images.
+        cluster: Name of the kind cluster.
+        archive: Where all of them have been saved; without one, those that lack are saved now.
     """
     kind, environment = programs.program("kind"), engine.environment()
     nodes = commands.output([kind, "get", "nodes", f"--name={cluster}"], env=environment).split()
-    held = [_in_node(node) for node in nodes]
-    lacking = [ref for ref in dict.fromkeys(refs) if any(_in_containerd(ref) not in node for node in held)]
+    held_by = [_in_node(node) for node in nodes]
+    lacking = [ref for ref in dict.fromkeys(refs) if any(_in_containerd(ref) not in node for node in held_by)]
     if lacking:
-        with (
-            progress.phase(f"Load {len(lacking)} image(s) into {cluster}"),
-            cache.lock("load"),
-            cache.scratch("load") as at,
-        ):
-            commands.run([engine.docker(), "save", f"--output={at / 'images.tar'}", *lacking], log="save-images")
-            load: list[str | Path] = [kind, "load", "image-archive", at / "images.tar", f"--name={cluster}"]
+        title = f"Load {len(lacking)} image(s) into {cluster}"
+        with progress.phase(title), cache.lock("load"), cache.scratch("load") as at:
+            found = archive or save(lacking, at / "images.tar")
+            load: list[str | Path] = [kind, "load", "image-archive", found, f"--name={cluster}"]
             commands.run(load, log="load-images", env=environment)
     return lacking
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.ledger import flow, spool
-from tidegate.ledger.address import open_async_engine, turns
+from tidegate.ledger.address import TIMEOUT, open_async_engine, turns
 from tidegate.ledger.decide import Check
 from tidegate.ledger.errors import LedgerError, Unreachable
 from tidegate.ledger.model import Blind, Claim, Wait
@@ -38,13 +38,22 @@ class AsyncLedger:
         self.spool = spool
         self._clock = clock
         self._turn = asyncio.Semaphore(turns(address))
+        self._doing: set[asyncio.Task[Any]] = set()
 
     async def shut(self) -> None:
-        """Close all connections."""
+        """Close all connections, those last that a transaction still has."""
+        if self._doing:
+            await asyncio.wait(self._doing, timeout=TIMEOUT)
         await self.engine.dispose()
 
     async def do(self, operation: Operation[T]) -> T:
-        """See Ledger.do."""
+        """See Ledger.do; who is cancelled meanwhile leaves the transaction to its end, and its connection whole."""
+        doing = asyncio.create_task(self._do(operation))
+        self._doing.add(doing)
+        doing.add_done_callback(self._doing.discard)
+        return await asyncio.shield(doing)
+
+    async def _do(self, operation: Operation[T]) -> T:
         tries = Tries()
         while True:
             try:

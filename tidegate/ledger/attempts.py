@@ -134,7 +134,8 @@ def relaunch(claim: Claim, outcome: Outcome) -> Operation[Claim]:
 def same_end(row: Row, values: Mapping[str, Any]) -> bool:
     """Whether a row ended as these columns say."""
     outputs = canonical([vars(output) for output in row.outputs])
-    return (row.state, outputs) == (values["state"], values["outputs"])
+    extra = canonical(dict(row.extra)) if row.extra else None
+    return (row.state, outputs, extra) == (values["state"], values["outputs"], values.get("extra"))
 
 
 def _take(tx: Tx, request: Request, step: Take, found: Sequence[Row]) -> Claim | None:
@@ -190,8 +191,13 @@ def _lost(row: Row) -> str:
     return f"attempt {row.attempt} (row {row.id}) of {row.step} is {ended}: its late write is refused"
 
 
+def give_up(request: Request, row: Row) -> Operation[None]:
+    """Note that a try no longer waits for a row."""
+    return lambda tx: record_use(tx, request, row, "gave_up")
+
+
 def record_use(tx: Tx, request: Request, row: Row, verdict: str) -> None:
-    """One line per task's try: what it got in the end, or what it waits for."""
+    """One line per task's try: what it got in the end, what it waits for, or what it waited for in vain."""
     values = {"row_id": row.id, "verdict": verdict}
     mine = ledger_use.c.holder == request.task.holder
     seen = tx.conn.execute(select(ledger_use.c.row_id, ledger_use.c.verdict).where(mine)).first()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from tidegate.ledger.model import REPLACED, Ended, Reason, Request, Row, State, Wait
+from tidegate.ledger.model import NOT_KEPT, REPLACED, Ended, Proof, Reason, Request, Row, State, Wait
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,8 +114,11 @@ def _doubt(case: Case, row: Row) -> Take | None:
     ttl, finished = case.request.ttl, row.datetime_finished
     if ttl is not None and (finished is None or finished + ttl <= case.now):
         return Take(reason=Reason.EXPIRED, detail=f"older than {ttl}")
-    if not row.outputs and case.request.verify is None:
-        return Take(reason=Reason.NO_OUTPUTS, detail="a step without outputs needs its own verify to be skipped")
+    if row.exit_reason == NOT_KEPT:
+        return Take(reason=Reason.NOT_KEPT, detail=row.message)
+    if not row.outputs and case.request.verify is None and case.request.proof is not Proof.RECORD:
+        detail = "a step without outputs is skipped only with `ledger.verify: record`"
+        return Take(reason=Reason.NO_OUTPUTS, detail=detail)
     if row.id in case.distrusted:
         return Take(reason=Reason.OUTPUT_CHANGED, detail=case.distrusted[row.id])
     return None

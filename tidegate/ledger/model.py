@@ -31,6 +31,21 @@ class State(StrEnum):
     INVALIDATED = "invalidated"
 
 
+class Proof(StrEnum):
+    """What must hold of a recorded result before it is used again, the strictest first."""
+
+    CONTENT = "content"
+    """Every output is read, and has the recorded sha256."""
+    VERSION = "version"
+    """Every output has the recorded etag; or, with another one, the recorded size and sha256."""
+    SIZE = "size"
+    """Every output exists with the recorded size."""
+    EXISTS = "exists"
+    """Every output exists."""
+    RECORD = "record"
+    """The record alone counts, no store is asked: the only one that a step without outputs can have."""
+
+
 class Reason(StrEnum):
     """Why a step ran although there is a ledger; stored with its row."""
 
@@ -41,6 +56,7 @@ class Reason(StrEnum):
     EXPIRED = "expired"
     NO_OUTPUTS = "no_outputs"
     NOT_REUSABLE = "not_reusable"
+    NOT_KEPT = "not_kept"
     OUTPUT_CHANGED = "output_changed"
     LEASE_LAPSED = "lease_lapsed"
     RELAUNCHED = "relaunched"
@@ -50,8 +66,18 @@ class Reason(StrEnum):
 TAKEN_OVER, SUPERSEDED, RELAUNCHED = "taken_over", "superseded", "relaunched"
 """Exit reasons of attempts that another one replaced."""
 
+DUPLICATE = "duplicate"
+"""Exit reason of a result beside another of the same work: the ledger was away, so nobody could wait for anybody."""
+
 REPLACED = frozenset({TAKEN_OVER, SUPERSEDED, RELAUNCHED})
 """Such an attempt's pod may still live; the attempt after it removes the pod before it starts."""
+
+
+NOT_KEPT = "result_not_kept"
+"""Exit reason of an attempt that succeeded, but whose result is too long for a row: it is never used again."""
+
+EXTRA_LIMIT = 4096
+"""Bytes of JSON that a row keeps of a result beside outputs, metrics and summary: what a pod's last words may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +161,8 @@ class Row:
     cpu_seconds: float | None = None
     log_url: str = ""
     ttl_seconds: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What the result holds beside outputs, metrics and summary, such as a `value` of its own."""
 
     @property
     def seconds(self) -> float | None:
@@ -159,11 +187,14 @@ class Request:
     """The prefix it would write under."""
     run_params: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the whole run; shown, and read by the views, but no part of the key."""
+    log_url: str = ""
+    """Where people read what the try says."""
     ttl: timedelta | None = None
     """A result older than this is none; None for ever."""
     force: bool = False
     reusable: bool = True
     """False: run whatever was recorded."""
+    proof: Proof = Proof.VERSION
     verify: Verify | None = None
     lease: timedelta = LEASE
 
@@ -183,6 +214,7 @@ class Outcome:
     peak_memory_bytes: int | None = None
     cpu_seconds: float | None = None
     log_url: str = ""
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Use:
-    """One try: it ran the row (`run`), used its result (`hit`), or waits for it (`wait`)."""
+    """One try: it ran the row (`run`), used its result (`hit`), waits for it (`wait`), or no longer (`gave_up`)."""
 
     task: Task
     verdict: str

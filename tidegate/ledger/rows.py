@@ -39,6 +39,7 @@ def row_of(record: Mapping[str, Any] | RowMapping) -> Row:
     values = {item.name: record[item.name] for item in fields(Row)}
     values |= {name: json.loads(values[name]) for name in JSON_FIELDS}
     values |= {
+        "extra": json.loads(values["extra"] or "{}"),
         "state": State(values["state"]),
         "outputs": tuple(Output(**item) for item in json.loads(values["outputs"])),
     }
@@ -67,6 +68,7 @@ def new_row(request: Request, *, attempt: int, now: datetime, reason: str, detai
         "detail": detail[:SHORT],
         "ttl_seconds": request.ttl.total_seconds() if request.ttl is not None else None,
         **empty_outcome(),
+        "log_url": request.log_url,
     }
 
 
@@ -81,6 +83,7 @@ def outcome_values(outcome: Outcome, *, now: datetime) -> dict[str, Any]:
     values = asdict(outcome) | {
         "outputs": canonical([asdict(output) for output in outcome.outputs], name="outputs"),
         "metrics": canonical(dict(outcome.metrics), name="metrics"),
+        "extra": canonical(dict(outcome.extra), name="extra") if outcome.extra else None,
         "message": outcome.message[:SHORT],
     }
     kept = {name: value for name, value in values.items() if value not in ("", None)}

@@ -13,14 +13,28 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from tidegate.ledger import rows
 from tidegate.ledger.attempts import close, record_use, same_end
-from tidegate.ledger.model import REPLACED, Blind, Claim, Key, Outcome, Output, Reason, Request, State, Task
+from tidegate.ledger.model import (
+    DUPLICATE,
+    REPLACED,
+    Blind,
+    Claim,
+    Key,
+    Outcome,
+    Output,
+    Proof,
+    Reason,
+    Request,
+    State,
+    Task,
+)
 from tidegate.ledger.tables import ledger_row
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tidegate.ledger.model import Row
@@ -108,6 +122,8 @@ def _record(blind: Blind, outcome: Outcome, at: datetime | None) -> Operation[Ro
         request = blind.request
         found = rows.by_key(tx, request.key.digest)
         own = next((row for row in found if row.holder == request.task.holder), None)
+        if own is not None and own.exit_reason == DUPLICATE:
+            return own
         if own is not None and _is_it(own, outcome):
             return close(own.id, outcome, at=at)(tx)
         attempt = found[0].attempt + 1 if found else 1
@@ -117,9 +133,27 @@ def _record(blind: Blind, outcome: Outcome, at: datetime | None) -> Operation[Ro
         result = tx.conn.execute(insert(ledger_row).values(values | rows.outcome_values(outcome, now=at or tx.now)))
         row = rows.by_id(tx, int((result.inserted_primary_key or (0,))[0]))
         record_use(tx, request, row, "run")
-        return row
+        _mark_doubles(tx, row, found)
+        return rows.by_id(tx, row.id)
 
     return operation
+
+
+def _mark_doubles(tx: Tx, row: Row, found: Sequence[Row]) -> None:
+    """Let one result count of those that nobody could know of each other: the last to end, whose objects are there."""
+    results = [one for one in (row, *found) if one.state is State.SUCCEEDED and (one is row or _unaware(one, row))]
+    counts = max(results, key=lambda one: (one.datetime_finished or one.datetime_started, one.id), default=row)
+    for double in results:
+        if double is not counts:
+            message = f"row {counts.id} is the same work, done while the ledger was away; that one counts"
+            values = {"state": State.INVALIDATED, "exit_reason": DUPLICATE, "message": message}
+            tx.conn.execute(update(ledger_row).where(ledger_row.c.id == double.id).values(**values))
+
+
+def _unaware(one: Row, other: Row) -> bool:
+    """Whether neither could see the other's result: it ran blind too, or at the same time."""
+    ends = [row.datetime_finished or row.datetime_started for row in (one, other)]
+    return one.reason == Reason.LEDGER_DOWN or (one.datetime_started < ends[1] and other.datetime_started < ends[0])
 
 
 def _is_it(own: Row, outcome: Outcome) -> bool:
@@ -155,6 +189,7 @@ def _blind(body: dict[str, Any]) -> Blind:
         "key": Key(**asked["key"]),
         "ttl": timedelta(seconds=asked["ttl"]) if asked["ttl"] is not None else None,
         "lease": timedelta(seconds=asked["lease"]),
+        "proof": Proof(asked.get("proof", Proof.VERSION)),
     }
     return Blind(
         request=Request(**asked | parsed), started=datetime.fromisoformat(body["started"]), cause=body["cause"]

@@ -106,6 +106,7 @@ ledger_row = Table(
     Column("cpu_seconds", Double),
     Column("log_url", String(2048), nullable=False),
     Column("ttl_seconds", Double),
+    Column("extra", LONG),
     UniqueConstraint("key", "attempt", name="uq_ledger_row_key_attempt"),
     Index("ix_ledger_row_step", "step", "id"),
     Index("ix_ledger_row_pipeline", "pipeline", "id"),

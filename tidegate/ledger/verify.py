@@ -1,7 +1,8 @@
 """Whether what a row recorded still holds: the question that is asked of the stores before anything is skipped.
 
-Every output must exist with the etag that was recorded, or, where the etag is another, with the recorded size and
-sha256 (a copy of the same bytes). What cannot be checked does not hold: running again is safe, a false hit is not.
+Unless the step says otherwise, see `model.Proof`, every output must exist with the etag that was recorded, or, where
+the etag is another, with the recorded size and sha256 (a copy of the same bytes). What cannot be checked does not
+hold: running again is safe, a false hit is not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
-from tidegate.ledger.model import Seen
+from tidegate.ledger.model import Proof, Seen
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -35,8 +36,9 @@ class Probe(Protocol):
 def fault_of(check: Check, probe: Probe) -> str:
     """Empty where the row's result may be used, else what is wrong with it, in one line."""
     row, own = check.row, check.request.verify
-    for output in row.outputs:
-        if fault := _fault(output, probe):
+    proof = check.request.proof
+    for output in row.outputs if proof is not Proof.RECORD else ():
+        if fault := _fault(output, probe, proof):
             return fault
     return _own_fault(check) if own is not None else ""
 
@@ -50,21 +52,24 @@ def _own_fault(check: Check) -> str:
         return f"the step's own verify failed: {type(error).__name__}: {error}"
 
 
-def _fault(output: Output, probe: Probe) -> str:
+def _fault(output: Output, probe: Probe, proof: Proof) -> str:
     try:
         seen = probe.seen(output.url)
         if seen is None:
             return f"output {output.name} is gone: {output.url}"
-        return "" if _same(output, seen, probe) else f"output {output.name} is not what was written: {output.url}"
+        same = _same(output, seen, probe, proof)
     except Exception as error:  # any store's error means the same here: not proved
         return f"output {output.name} cannot be checked: {type(error).__name__}: {error}"
+    return "" if same else f"output {output.name} is not what was written: {output.url}"
 
 
-def _same(output: Output, seen: Seen, probe: Probe) -> bool:
+def _same(output: Output, seen: Seen, probe: Probe, proof: Proof) -> bool:
     """By etag and size; or by size and content, which needs a reading of it all."""
+    if proof is Proof.EXISTS:
+        return True
     if seen.size != output.size:
         return False
-    if output.etag and seen.etag == output.etag:
+    if proof is Proof.SIZE or (proof is Proof.VERSION and output.etag and seen.etag == output.etag):
         return True
     return bool(output.sha256) and probe.sha256(output.url) == output.sha256
 

@@ -26,6 +26,7 @@ from tidegate.ledger import BadAddress, Ledger, LedgerError, NoSuchRow
 from tidegate.ledger.address import from_environment
 from tidegate.ledger.verify import NoStores
 from tidegate.page import look, plot
+from tidegate.page.links import steps_namespace
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -42,6 +43,7 @@ def templates() -> Environment:
     made = Environment(loader=PackageLoader("tidegate.page"), autoescape=True, undefined=StrictUndefined)
     made.filters |= {"when": when, "seconds": seconds, "number": number}
     made.globals |= {"width": plot.WIDTH, "height": plot.HEIGHT, "days": look.SAVED.days}
+    made.globals |= {"steps_namespace": steps_namespace()}
     return made
 
 

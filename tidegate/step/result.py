@@ -1,8 +1,8 @@
-"""What a step hands back: outputs, metrics and one line, in one write, as the last thing it does.
+"""What a step hands back: outputs, metrics, one line and what it used, in one write, as the last thing it does.
 
 Writes: the file that `$TIDEGATE_RESULT` names (default `/dev/termination-log`). Kubernetes keeps 4096 bytes of that
 one; a longer result lies in `<output>/_RESULT.json` and the message is `{"result_url", "sha256"}`.
-Again: the same result makes the same bytes.
+Again: the same result makes the same bytes, but for what it used.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tidegate.step.stores.protocol import Store
     from tidegate.step.urls import Prefix
+    from tidegate.step.usage import Usage
 
 TERMINATION_LOG = "/dev/termination-log"
 """Where Kubernetes looks for a container's last words."""
@@ -68,16 +69,17 @@ class Result:
         if "\n" in self.summary:
             raise StepError("a result's summary is one line")
 
-    def to_json(self) -> bytes:
+    def to_json(self, *, usage: Usage | None = None) -> bytes:
         """UTF-8 JSON on one line."""
         body = {"outputs": [asdict(output) for output in self.outputs], "metrics": dict(self.metrics)}
+        used = {"usage": asdict(usage)} if usage else {}
         own = {} if self.value is None else {"value": self.value}
-        return json.dumps(body | {"summary": self.summary} | own, ensure_ascii=False).encode()
+        return json.dumps({**body, "summary": self.summary, **used, **own}, ensure_ascii=False).encode()
 
 
-def write(result: Result, path: str, *, store: Store, prefix: Prefix | None) -> None:
+def write(result: Result, path: str, *, store: Store, prefix: Prefix | None, usage: Usage | None = None) -> None:
     """Write `result` to `path`: the termination log gets a pointer where it is too small."""
-    body = result.to_json()
+    body = result.to_json(usage=usage)
     if path == TERMINATION_LOG and len(body) > TERMINATION_LIMIT:
         body = _pointer(body, store=store, prefix=prefix)
     _write_once(Path(path), body)

@@ -23,6 +23,7 @@ from tidegate.step.secret import Redacted, redact, secret_values
 from tidegate.step.settings import fields_of, read, secrets_of
 from tidegate.step.stores import Stores
 from tidegate.step.urls import Input, Prefix
+from tidegate.step.usage import used
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,7 +86,7 @@ def _run(step: str, module: ModuleType, environ: Mapping[str, str], secrets: set
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is published: what is left is to say so
     prefix = environ.get("TIDEGATE_OUTPUT")
     result = replace(result, summary=redact(result.summary, secrets))
-    results.write(result, path, store=store, prefix=Prefix(prefix) if prefix else None)
+    results.write(result, path, store=store, prefix=Prefix(prefix) if prefix else None, usage=used())
     log.info("%s: %s", step, result.summary)
 
 

@@ -1,4 +1,4 @@
-"""The DAGs of `test_airflow`, and what their steps do: each is a Python file that a pod runs."""
+"""The DAGs of `airflow_alone`, and what their steps do: each is a Python file that a pod runs."""
 
 from __future__ import annotations
 

@@ -110,9 +110,10 @@ class LocalAirflow:
         """Start a component; several of one kind by number."""
         key = f"{name}-{number}"
         port = {"AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port())}
+        module = ["tidegate.airflow.triggerer"] if name == "triggerer" else ["airflow", name]
         with (self.folder / f"{key}.log").open("ab") as log:
             self._processes[key] = subprocess.Popen(
-                [sys.executable, "-m", "airflow", name],
+                [sys.executable, "-m", *module],
                 env={**self._environment, **port},
                 stdout=log,
                 stderr=log,

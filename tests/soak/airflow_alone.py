@@ -1,26 +1,32 @@
-"""What only a real scheduler and triggerer prove: each test is a pitfall of trigger-run tasks that must not be met.
+"""An Airflow of its own on loopback, on a real API server with a kubelet of processes: no cluster, no container.
 
-All runs but the last start at once, since most of their time is waiting; each test looks at its own.
+It is no rung of `make test`: it takes three minutes, and `tests/cluster` sees the same pitfalls of trigger-run tasks
+in the cluster, but for a triggerer that is frozen. All runs but the last start at once, since most of their time is
+waiting; each test looks at its own.
 """
 
 from __future__ import annotations
 
+import os
+import tempfile
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url
 
-from tests.steps.airflow_server import LocalAirflow
+os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="tidegate-airflow-"))
+
+from tests.ledger import servers
+from tests.soak.airflow_server import LocalAirflow
+from tests.soak.pipelines import DAGS, SCRIPTS
+from tests.steps.control_plane import ControlPlane
 from tests.steps.kubelet import NAMESPACE
-from tests.steps.pipelines import DAGS, SCRIPTS
 from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from tests.steps.control_plane import ControlPlane
 
 SIDE_BY_SIDE = {
     "chain": ("chain", {"n": 7}),
@@ -41,6 +47,18 @@ def made(postgresql: str, name: str) -> str:
     with psycopg.connect(postgresql, autocommit=True) as connection:
         connection.cursor().execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
     return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
+        yield plane
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    with servers.postgresql() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""The ledger's role locked out in mid-run, on a real PostgreSQL: no run fails, no row is lost, no work is done twice.
+
+A minute is eight seconds here, and lease and heartbeat are shorter by the same factor: what counts is their ratio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from airflow.triggers.base import TaskSuccessEvent
+from sqlalchemy import make_url
+
+from tests.steps.ledger_scene import World
+from tests.steps.test_ledger_races import Triggerer, short_leases, triggerer
+from tidegate.airflow import clerk
+from tidegate.ledger import HEARTBEAT, LEASE
+from tidegate.ledger.migrate import migrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROLE = "ledger_of_steps"
+OUTAGE = 8.0
+FACTOR = OUTAGE / 60
+SLEEPS = 'import json, os, time; time.sleep(json.loads(os.environ["TIDEGATE_PARAMS"])["seconds"])'
+
+
+@pytest.fixture
+def world(postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A ledger that a role of its own uses, as the chart makes one."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'hidden'")
+        connection.execute(f"CREATE DATABASE {ROLE} OWNER {ROLE}")
+    url = make_url(postgresql).set(username=ROLE, password="hidden", database=ROLE)
+    address = url.render_as_string(hide_password=False)
+    migrate(address)
+    monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
+    monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
+    monkeypatch.setattr(clerk, "BEAT_SECONDS", HEARTBEAT.total_seconds() * FACTOR)
+    short_leases(monkeypatch, LEASE.total_seconds() * FACTOR)
+    return World(folder=tmp_path, address=address, before=SLEEPS)
+
+
+async def lock(admin: str, *, out: bool) -> None:
+    """Refuse the role, and cut what it has open; or let it in again."""
+    async with await psycopg.AsyncConnection.connect(admin, autocommit=True) as connection:
+        await connection.execute(f"ALTER ROLE {ROLE} {'NOLOGIN' if out else 'LOGIN'}")
+        if out:
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
+            await connection.execute(cut, [ROLE])
+
+
+def begun(scene: Triggerer, run_id: str, *, seconds: float, n: int) -> asyncio.Task[Any]:
+    dag = scene.world.dag(params={"seconds": seconds, "n": n})
+    return scene.start(run_id, dag=dag)
+
+
+def test_a_minute_without_the_ledger_fails_no_run_and_loses_no_row(world: World, postgresql: str) -> None:
+    async def case() -> None:
+        async with triggerer(world) as scene:
+            runs = [
+                begun(scene, "ends within", seconds=4, n=1),
+                begun(scene, "ends after", seconds=OUTAGE + 4, n=2),
+            ]
+            await scene.until_created(2)
+            runs.append(begun(scene, "waits through", seconds=OUTAGE + 4, n=2))
+            await asyncio.sleep(1)
+            await lock(postgresql, out=True)
+            runs += [
+                begun(scene, "within", seconds=0, n=3),
+                begun(scene, "begun within", seconds=OUTAGE, n=4),
+                begun(scene, "one of two", seconds=0, n=5),
+                begun(scene, "two of two", seconds=0, n=5),
+            ]
+            await asyncio.sleep(OUTAGE)
+            assert list((world.folder / "spool").glob("*.json")), "nothing was spooled: the role was not locked out"
+            await lock(postgresql, out=False)
+            assert all(isinstance(event, TaskSuccessEvent) for event in await asyncio.gather(*runs))
+
+    asyncio.run(case())
+    uses = {use.task.run_id: use for use in world.uses()}
+    twins = [uses.pop(name).row for name in ("one of two", "two of two")]
+    assert sorted((row.state, row.exit_reason) for row in twins) == [("invalidated", "duplicate"), ("succeeded", "")]
+    assert {use.row.state for use in uses.values()} == {"succeeded"}
+    blind = {name for name, use in uses.items() if use.row.reason == "ledger_down"}
+    assert blind == {"within", "begun within"}
+    assert uses["waits through"].row.id == uses["ends after"].row.id
+    assert world.ran == len(uses) - 1 + len(twins), "the one that waited ran the work once more"
+    assert not list((world.folder / "spool").glob("*")), "a row was left, or refused"

@@ -1,0 +1,117 @@
+"""The triggerer's shorter waits: in the very Airflow that is installed, and no wait at all behind a step's end."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from airflow.jobs import triggerer_job_runner as airflows
+from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from tidegate.airflow import triggerer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+END = 0.3
+"""Seconds after which the trigger of these tests ends."""
+
+
+class Brief(BaseTrigger):
+    """Ends soon."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "", {}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        await asyncio.sleep(END)
+        yield TriggerEvent("done")
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As in the process that `python -m tidegate.airflow.triggerer` starts."""
+    for name in ("anyio", "TriggerRunnerSupervisor"):
+        monkeypatch.setattr(airflows, name, getattr(airflows, name))
+    assert triggerer.hurry()
+    yield
+    monkeypatch.undo()
+
+
+def told(runner: TriggerRunner, *, seconds: float) -> list[tuple[float, int]]:
+    """Run its loop with one trigger: when it talked to its parent, and how many events it told then."""
+    begun, talks = time.monotonic(), []
+
+    async def comms() -> None:
+        forever = asyncio.get_running_loop().create_future()
+        runner.comms_decoder = cast("Any", SimpleNamespace(_reader_task=asyncio.ensure_future(forever)))
+
+    async def sync(_: list[int]) -> None:
+        talks.append((time.monotonic() - begun, len(runner.events)))
+        runner.events.clear()
+        if len(talks) == 1:
+            task = asyncio.create_task(runner.run_trigger(1, Brief()))  # type: ignore[no-untyped-call]
+            runner.triggers[1] = {"task": task, "is_watcher": False, "name": "brief", "events": 0}
+
+    async def story() -> None:
+        runner.init_comms, runner.sync_state_to_supervisor = comms, sync  # type: ignore[method-assign]
+        loop = asyncio.create_task(runner.arun())
+        await asyncio.sleep(seconds)
+        runner._handle_signal(15, None)
+        async with asyncio.timeout(5):
+            await loop
+
+    asyncio.run(story())
+    return talks
+
+
+def test_airflow_sleeps_where_it_is_known_to() -> None:
+    assert triggerer.changed() == ""
+
+
+@pytest.mark.usefixtures("hurried")
+def test_an_end_is_handed_back_at_once_however_long_the_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS", "1")
+    talks = told(triggerer.Runner(), seconds=0.9)  # type: ignore[no-untyped-call]
+    assert [events for _, events in talks] == [0, 1], talks
+    assert END <= talks[1][0] < 0.85
+
+
+@pytest.mark.usefixtures("hurried")
+def test_new_steps_are_looked_for_as_often_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS", "0.1")
+    assert 5 <= len(told(triggerer.Runner(), seconds=1.2)) <= 15  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.parametrize(("said", "is_"), [("0.5", 0.5), ("0", 0.05), ("60", 1.0)])
+def test_a_loop_is_neither_busy_nor_slower_than_airflows(
+    monkeypatch: pytest.MonkeyPatch, said: str, is_: float
+) -> None:
+    monkeypatch.setenv("AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS", said)
+    assert triggerer.loop_seconds() == is_
+
+
+def test_the_parent_looks_more_often_and_cleans_up_as_often_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, cleaned = [], []
+    monkeypatch.setattr(TriggerRunnerSupervisor, "_service_subprocess", lambda _self, wait, *_: waits.append(wait))
+    monkeypatch.setattr(TriggerRunnerSupervisor, "clean_unused", lambda _self: cleaned.append(1))
+    parent = triggerer.Supervisor.__new__(triggerer.Supervisor)
+    parent._cleaned = float("-inf")
+    for _ in range(4):
+        parent._service_subprocess(1)
+        parent.clean_unused()
+    assert waits == [triggerer.LOOP_SECONDS] * 4
+    assert len(cleaned) == 1
+
+
+def test_an_airflow_with_other_code_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(triggerer, "SLEEPS", {TriggerRunner.arun: "await anyio.sleep(7)"})
+    assert not triggerer.hurry()
+    assert airflows.TriggerRunnerSupervisor is TriggerRunnerSupervisor
+    assert "keeps its own waits of a second: TriggerRunner.arun has no 'await anyio.sleep(7)'" in caplog.text

@@ -1,0 +1,145 @@
+"""Airflow's triggerer with shorter waits: `python -m tidegate.airflow.triggerer` for `airflow triggerer`.
+
+A new trigger is found by one loop, fetched by another, and its event is handed back by the latter; both sleep for a
+second each round, which no setting reaches (apache-airflow 3.3.2, `run_once` and `arun`): up to two seconds before a
+step begins, one after its end. Here both sleep `tidegate.triggerer_loop_seconds`, and an end is handed back at once.
+Cleaning up behind triggers, which each round of the first loop does, stays at once a second.
+Reads: Airflow's settings. Again: as Airflow's. Of an Airflow with other code nothing is changed, and the log says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import math
+import sys
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import attrs
+from airflow.configuration import conf
+from airflow.jobs import triggerer_job_runner as airflows
+from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+LOOP_SECONDS = 0.25
+"""Unless `AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS` says otherwise; 1 is Airflow's own."""
+
+CLEAN_SECONDS = 1.0
+
+SLEEPS: Mapping[Any, str] = {
+    TriggerRunner.arun: "with anyio.move_on_after(1):",
+    TriggerRunnerSupervisor.run_once: "self._service_subprocess(1)",
+}
+"""Where Airflow sleeps, word for word."""
+
+
+def loop_seconds() -> float:
+    """Between two rounds of either loop."""
+    return min(1.0, max(0.05, conf.getfloat("tidegate", "triggerer_loop_seconds", fallback=LOOP_SECONDS)))
+
+
+class Pulse:
+    """An event that is over when somebody has waited for it, so that it can come again."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Wake who waits, or who will next."""
+        self._event.set()
+
+    async def wait(self) -> None:
+        """Until it comes."""
+        await self._event.wait()
+        self._event.clear()
+
+
+class Hasty:
+    """The part of `anyio` that Airflow's loop uses, with shorter sleeps that a pulse ends."""
+
+    Event = Pulse
+
+    @staticmethod
+    def move_on_after(seconds: float) -> anyio.CancelScope:
+        """See anyio."""
+        return anyio.move_on_after(min(seconds, loop_seconds()))
+
+
+class Runner(TriggerRunner):
+    """Wakes its loop when a trigger has ended."""
+
+    async def run_trigger(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Airflow's own
+        """See TriggerRunner."""
+        try:
+            await super().run_trigger(*args, **kwargs)
+        finally:
+            if self._stop_event is not None:
+                self._stop_event.set()
+
+
+@attrs.define(kw_only=True)
+class Supervisor(TriggerRunnerSupervisor):
+    """Looks for new triggers more often, and cleans up behind old ones as often as before."""
+
+    _cleaned: float = attrs.field(init=False, default=-math.inf)
+
+    @classmethod
+    def run_in_process(cls) -> None:
+        """See TriggerRunnerSupervisor."""
+        Runner().run()  # type: ignore[no-untyped-call]
+
+    def _service_subprocess(
+        self,
+        max_wait_time: float,
+        raise_on_timeout: bool = False,
+        expect_signal: int | None = None,
+    ) -> Any:  # noqa: ANN401 - Airflow's own
+        wait = min(max_wait_time, loop_seconds())
+        return TriggerRunnerSupervisor._service_subprocess(self, wait, raise_on_timeout, expect_signal)  # noqa: SLF001
+
+    def clean_unused(self) -> None:
+        """See TriggerRunnerSupervisor."""
+        if time.monotonic() - self._cleaned >= CLEAN_SECONDS:
+            self._cleaned = time.monotonic()
+            TriggerRunnerSupervisor.clean_unused(self)
+
+
+def changed() -> str:
+    """Empty where Airflow sleeps as it is known to, else what is another."""
+    for function, words in SLEEPS.items():
+        if words not in inspect.getsource(function):
+            return f"{function.__qualname__} has no {words!r}"
+    return ""
+
+
+def hurry() -> bool:
+    """Put the shorter waits in the place of Airflow's; False where its code is not the known one."""
+    if fault := changed():
+        log.warning("Airflow's triggerer keeps its own waits of a second: %s", fault)
+        return False
+    vars(airflows)["anyio"] = Hasty
+    vars(airflows)["TriggerRunnerSupervisor"] = Supervisor
+    return True
+
+
+def warm() -> None:
+    """Import what the first step would have to wait for, in the process that the others are forked from."""
+    for name in ("tidegate.airflow.trigger", "tidegate.step.stores"):
+        import_module(name)
+
+
+if __name__ == "__main__":
+    hurry()
+    warm()
+    from airflow.__main__ import main
+
+    sys.argv = ["airflow", "triggerer", *sys.argv[1:]]
+    main()  # type: ignore[no-untyped-call]
