@@ -72,9 +72,9 @@ class Result:
     def to_json(self, *, usage: Usage | None = None) -> bytes:
         """UTF-8 JSON on one line."""
         body = {"outputs": [asdict(output) for output in self.outputs], "metrics": dict(self.metrics)}
-        used = {"usage": asdict(usage)} if usage else {}
         own = {} if self.value is None else {"value": self.value}
-        return json.dumps({**body, "summary": self.summary, **used, **own}, ensure_ascii=False).encode()
+        used = {"usage": asdict(usage)} if usage else {}
+        return json.dumps({**body, "summary": self.summary, **own, **used}, ensure_ascii=False).encode()
 
 
 def write(result: Result, path: str, *, store: Store, prefix: Prefix | None, usage: Usage | None = None) -> None:
