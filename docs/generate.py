@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,12 +135,22 @@ def _commented(text: str) -> Iterator[tuple[str, str]]:
             note = []
 
 
+@cache
+def _parsed(text: str) -> Any:  # noqa: ANN401 - whatever the values are
+    return yaml.safe_load(text)
+
+
+@cache
+def _keys(text: str) -> tuple[str, ...]:
+    return tuple(key for key, _ in _commented(text))
+
+
 def _default(text: str, key: str) -> str:
     """The default of a leaf in YAML's short form; an object that is explained key by key has none."""
-    found: Any = yaml.safe_load(text)
+    found: Any = _parsed(text)
     for name in key.split("."):
         found = found[name]
-    explained = any(other.startswith(f"{key}.") for other, _ in _commented(text))
+    explained = any(other.startswith(f"{key}.") for other in _keys(text))
     short = yaml.safe_dump(found, default_flow_style=True, width=10_000).removesuffix("...\n").strip()
     return "" if explained else f"`{short}`"
 

@@ -70,10 +70,12 @@ def batch(space: Workspace, settings: Settings) -> dict[str, Any]:
 
 
 def _input(name: str, given: Any) -> DataInput:  # noqa: ANN401 - any JSON
+    wanted = 'want {"type": "uri_folder", "path": …} or {"type": "string", "default": …}'
+    if not isinstance(given, dict) or "type" not in given or not {"path", "default"} & given.keys():
+        raise BadInput(f"$TIDEGATE_PARAMS.request_input.{name} is {given}; {wanted}")
     try:
         return DataInput(**given)
     except Exception as error:  # the SDK raises whatever a bad document leads to
-        wanted = 'want {"type": "uri_folder", "path": …} or {"type": "string", "default": …}'
         raise BadInput(f"$TIDEGATE_PARAMS.request_input.{name}: {error}; {wanted}") from None
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from marshmallow.exceptions import ValidationError
 
+from jobs.azure_ml.documents import overridden, parsed
 from jobs.azure_ml.faults import text
 from tidegate.step import BadInput, StepError
 
@@ -82,31 +83,6 @@ def laid_out(settings: Settings, store: Store) -> Iterator[Spec]:
         body = yaml.safe_dump(document, sort_keys=False) if settings.set else settings.spec
         (folder / FILE).write_text(body, encoding="utf-8")
         yield Spec(path=folder / FILE, document=document)
-
-
-def parsed(source: str) -> dict[str, Any]:
-    """The document; BadInput tells line and column of what is no YAML. Pure."""
-    try:
-        document = yaml.safe_load(source)
-    except yaml.YAMLError as error:
-        raise BadInput(f"$TIDEGATE_PARAMS.spec is no YAML: {text(error)}") from None
-    if not isinstance(document, dict):
-        raise BadInput("$TIDEGATE_PARAMS.spec is no YAML object; want the SDK's own schema, such as `type: command`")
-    return document
-
-
-def overridden(document: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The document with every `a.b.c` set to its value; objects on the way are made. Pure."""
-    copy: dict[str, Any] = json.loads(json.dumps(document, default=str)) if values else document
-    for path, value in values.items():
-        *way, last = path.split(".")
-        place = copy
-        for part in way:
-            place = place.setdefault(part, {})
-            if not isinstance(place, dict):
-                raise BadInput(f"$TIDEGATE_PARAMS.set has {path!r}, but {part!r} of the specification is no object")
-        place[last] = value
-    return copy
 
 
 def fetch(url: str, folder: Path, store: Store) -> None:

@@ -8,6 +8,7 @@ else, such as a scoring URI, is sent once. A throttled caller that shall wait fo
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from azure.core.exceptions import ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
@@ -18,7 +19,8 @@ LONGEST_WAIT = 120.0
 """Seconds that a Retry-After may ask for; a longer wait is left to the next try."""
 
 THROTTLED, SERVER_FAULT = 429, 500
-NAMED = "/providers/microsoft.machinelearningservices/"
+NAMED = "/subscriptions/"
+"""How the path of everything begins that Resource Manager is asked for."""
 
 
 class Unanswered(TryAgain):
@@ -35,7 +37,7 @@ class Transport(RequestsTransport):  # type: ignore[misc]  # it is loaded lazily
             Unanswered: It was a POST without a name, and may have been carried out.
             TryAgain: The server wants a longer wait than `LONGEST_WAIT`.
         """
-        once = request.method == "POST" and NAMED not in request.url.lower()
+        once = request.method == "POST" and not urlsplit(request.url).path.startswith(NAMED)
         try:
             response = super().send(request, **kwargs)
         except ServiceResponseError as error:

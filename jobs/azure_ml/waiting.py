@@ -115,10 +115,10 @@ def finish(poller: LROPoller[Any], watch: Watch, ask: Callable[[], str], *, good
     Raises:
         StepError: The operation failed; its text is Azure's.
     """
-    while not poller.done():
-        watch.note(str(poller.status()))
-        poller.wait(watch.poll)
     try:
+        while not poller.done():
+            watch.note(str(poller.status()))
+            poller.wait(watch.poll)
         poller.result()
     except AzureError as error:
         fault = translated(error, watch.what)

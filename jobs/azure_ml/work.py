@@ -47,7 +47,7 @@ BY_NAME: Mapping[str, Callable[[Workspace, Settings], dict[str, Any]]] = {
 def perform(settings: Settings, store: Store) -> Result:
     """Do it, and say what came of it."""
     log.info("azure_ml: %s in %s, signed in by %s", settings.action, settings.workspace, mode(settings))
-    with workspace(settings) as space:
+    with workspace(settings) as space, _quietly():
         return _perform(space, settings, store)
 
 
@@ -57,7 +57,7 @@ def _perform(space: Workspace, settings: Settings, store: Store) -> Result:
     if settings.action == "ping":
         value = ping(space)
     elif settings.action in WITH_SPEC:
-        with laid_out(settings, store) as spec, chdir(spec.path.parent), _quietly():
+        with laid_out(settings, store) as spec, chdir(spec.path.parent):
             value = WITH_SPEC[settings.action](space, settings, spec)
     else:
         value = BY_NAME[settings.action](space, settings)

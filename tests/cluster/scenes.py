@@ -32,6 +32,8 @@ NAME = f"set-{time.time_ns()}"
 SEED = int(time.time())
 TRAIN, UPLOAD = "train_model", "upload_model"
 ENDS_WITHIN = 600
+EVERY = 4.0
+"""Seconds between looks: many acts look at once, and each look costs the api-server what the steps could use."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class At:
 
     def until(self, done: Callable[[], bool], *, what: str, seconds: float = ENDS_WITHIN) -> None:
         pods = lambda: str({one.name: one.phase for one in self.timeline.lives()})  # noqa: E731 - said only when late
-        runs.until(done, seconds=seconds, what=what, state=pods, every=1.5)
+        runs.until(done, seconds=seconds, what=what, state=pods, every=EVERY)
 
     def value(self, run: Run, task: str) -> Any:
         return self.api.xcom(run.dag_id, run.run_id, task)

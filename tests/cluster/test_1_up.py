@@ -34,8 +34,8 @@ def test_up_prints_what_ran_and_where_to_look(installed: Installed) -> None:
         "http://127.0.0.1:8080",
     ]
     assert [word for word in wanted if word not in installed.said] == []
-    # of a step that runs every time; the training is a hit, for a call that was killed has done it
-    assert re.search(r"kubectl --context kind-tidegate --namespace tidegate-steps logs fetch-weather-", installed.said)
+    # a step without outputs runs every time; the training is a hit, for a call that was killed has done it
+    assert re.search(r"kubectl --context kind-tidegate --namespace tidegate-steps logs hello-", installed.said)
 
 
 def test_airflow_comes_from_the_official_chart(installed: Installed, kubectl: Kubectl) -> None:

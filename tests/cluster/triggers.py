@@ -57,7 +57,7 @@ def by_the_schedule(api: Airflow) -> str:
         return bool(found)
 
     state = lambda: str(api.dag("petrol"))  # noqa: E731 - said only when the time is over
-    runs.until(scheduled, seconds=SCHEDULED_SECONDS, what="a scheduled run of petrol", state=state)
+    runs.until(scheduled, seconds=SCHEDULED_SECONDS, what="a scheduled run of petrol", state=state, every=4)
     return str(found[-1]["dag_run_id"])
 
 

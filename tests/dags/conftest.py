@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,11 +73,41 @@ def config() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def database() -> None:
-    """Airflow's metadata database, migrated as the chart does it."""
-    done = subprocess.run(
-        [sys.executable, "-m", "airflow", "db", "migrate"], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    """Airflow's metadata database, made by what `airflow db migrate` runs, which is what the chart runs."""
+    from airflow.cli.cli_parser import get_parser  # noqa: PLC0415 - the settings above come first
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        arguments = get_parser().parse_args(["db", "migrate"])
+        arguments.func(arguments)
+
+
+ANOTHER_PROCESS = """
+import sys, tidegate.page.plugin
+print("PAGE", *(name for name in sys.modules if name.startswith("tidegate.")))
+import tidegate.airflow.notify
+from tidegate.airflow import step
+print("MODULES", *sys.modules)
+import json
+from airflow.dag_processing.dagbag import BundleDagBag
+from airflow.serialization.serialized_objects import DagSerialization
+bag = BundleDagBag(bundle_path=sys.argv[1], dag_folder=sys.argv[1], bundle_name="dags")
+print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}, sort_keys=True))
+"""
+
+
+@pytest.fixture(scope="session")
+def another(database: None) -> dict[str, str]:
+    """What a process with other hashes says: what it imports for a page and for a DAG file, and how it reads them all.
+
+    Each process that imports Airflow takes six seconds of a core and more.
+    """
+    command = [sys.executable, "-c", ANOTHER_PROCESS, str(ROOT / "dags")]
+    environment = {**os.environ, "PYTHONHASHSEED": "1"}
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = (line.partition(" ") for line in done.stdout.splitlines())
+    return {word: rest for word, _, rest in lines if word in ("PAGE", "MODULES", "DAGS")}
 
 
 def bag() -> BundleDagBag:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,27 +22,6 @@ from tidegate.airflow.step_operator import StepOperator
 if TYPE_CHECKING:
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
-
-ANOTHER_PROCESS = """
-import sys, tidegate.airflow.notify
-from tidegate.airflow import step
-print("MODULES", *sys.modules)
-import json
-from airflow.dag_processing.dagbag import BundleDagBag
-from airflow.serialization.serialized_objects import DagSerialization
-bag = BundleDagBag(bundle_path=sys.argv[1], dag_folder=sys.argv[1], bundle_name="dags")
-print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag.dags.items()}, sort_keys=True))
-"""
-
-
-@pytest.fixture(scope="module")
-def another(database: None) -> dict[str, str]:
-    """What a process with other hashes says: which modules a DAG file makes it import, and how it reads them all."""
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    command = [sys.executable, "-c", ANOTHER_PROCESS, str(ROOT / "dags")]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if line.startswith(("MODULES ", "DAGS ")))
 
 
 def test_every_file_can_be_read(parsed: BundleDagBag) -> None:

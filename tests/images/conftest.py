@@ -1,9 +1,11 @@
-"""The images, built where the engine lacks them, and a way to run one."""
+"""The images, built where the engine lacks them, and a way to run one; what they hold is asked once for each."""
 
 from __future__ import annotations
 
+import json
 import subprocess
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -13,6 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Run = Callable[..., subprocess.CompletedProcess[str]]
+    Facts = Callable[[str], dict[str, Any]]
+    Size = Callable[[str], float]
+
+FACTS = """
+import importlib.metadata, importlib.util as u, json, pathlib, pkgutil, sysconfig
+folders = [pathlib.Path("/opt/tidegate"), pathlib.Path(sysconfig.get_path("purelib"))]
+files = [file for folder in folders for file in folder.rglob("*.py")]
+steps = [path for path in (u.find_spec("jobs").submodule_search_locations if u.find_spec("jobs") else [])]
+print(json.dumps({
+    "packages": {one.name: one.version for one in importlib.metadata.distributions()},
+    "steps": sorted(one.name for one in pkgutil.iter_modules(steps) if one.name[0] != "_"),
+    "importable": [name for name in ("airflow", "jobs", "tidegate") if u.find_spec(name)],
+    "files": len(files),
+    "raw": [str(file) for file in files if not pathlib.Path(u.cache_from_source(file)).exists()],
+}))
+"""
+"""What the tests want to know of a Python image: each start of a container takes a second or two."""
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +56,29 @@ def run(refs: dict[str, str]) -> Run:
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=180)
 
     return start
+
+
+@pytest.fixture(scope="session")
+def facts(run: Run) -> Facts:
+    """Image -> what `FACTS` says in it."""
+
+    @cache
+    def ask(image: str) -> dict[str, Any]:
+        done = run(image, "-c", FACTS, entrypoint="python")
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def size(run: Run) -> Size:
+    """Image -> MB that its files take on disk."""
+
+    @cache
+    def measure(image: str) -> float:
+        root = ("--user=0", "--cap-add=DAC_READ_SEARCH")
+        return int(run(image, "-sxk", "/", entrypoint="du", options=root).stdout.split()[0]) / 1024
+
+    return measure

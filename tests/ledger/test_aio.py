@@ -70,7 +70,7 @@ def test_a_rush_waits_in_line_and_is_no_outage(db: str, stores: Stores, monkeypa
 
     async def case(ledger: AsyncLedger) -> None:
         async def slow(number: int) -> int:
-            return await ledger.do(lambda tx: (tx.now, time.sleep(0.1), number)[2])
+            return await ledger.do(lambda tx: (tx.now, time.sleep(0.05), number)[2])
 
         assert await asyncio.gather(*(slow(number) for number in range(50))) == list(range(50))
 

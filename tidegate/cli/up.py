@@ -138,7 +138,7 @@ def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
     console.print(MODES[mode])
     state.write(context=kubectl.context, registry=wish.registry or "", mode=mode)
     with progress.phase("Install Tidegate, and wait until it is ready"), ThreadPoolExecutor(1) as beside:
-        if not release.status(kubectl):
+        if release.status(kubectl).get("status") != "deployed":
             beside.submit(_push_early, kubectl)
         if not release.install(kubectl, chart=chart.stage(found), refs=refs):
             console.print("  nothing has changed since it was installed")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.azure_ml import actions, names
-from jobs.azure_ml.spec import overridden, parsed
+from jobs.azure_ml.documents import overridden, parsed
 from tests.jobs.azure_ml.specs import COMMAND, DATA
 from tests.jobs.servers import ROOT
 from tidegate.step import BadInput, BadSettings, Run
