@@ -224,7 +224,7 @@ class LocalPods:
             async for line in process.stdout:
                 await self.print(name, line.decode(errors="replace").rstrip("\n"))
             code = await process.wait()
-            await self._ended(name, code if code >= 0 else 128 - code, start=start, words=message.read_text())
+            await self._ended(name, code if code >= 0 else 128 - code, start=start, words=_words(message))
 
     async def _ended(self, name: str, code: int, *, start: str, words: str) -> None:
         if code and not words:
@@ -277,6 +277,11 @@ _ALIVE = frozenset({"Pending", "Running"})
 
 def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
     return {"phase": phase, "containerStatuses": [{"name": CONTAINER, "state": state}]}
+
+
+def _words(message: Path) -> str:
+    """The termination message; a step that fails may have taken an earlier one away."""
+    return message.read_text() if message.exists() else ""
 
 
 def _merged(target: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:

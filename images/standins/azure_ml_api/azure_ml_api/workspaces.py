@@ -176,6 +176,11 @@ def _job(world: World, root: str, path: str, document: dict[str, Any]) -> dict[s
     made["properties"] = {**made["properties"], "status": run.state}
     page = f"{world.url}/runs/{name}?wsid={root}"
     made["properties"]["services"] = {"Studio": {"jobServiceType": "Studio", "endpoint": page}}
+    if made["properties"].get("jobType") == "Sweep":
+        made["properties"]["properties"] = {
+            "best_child_run_id": f"{name}_0",
+            **(made["properties"].get("properties") or {}),
+        }
     return world.put(path, made)
 
 
