@@ -81,10 +81,11 @@ class Stage:
             "env": {"AZURE_ML_POLL_SECONDS": "0.05", "AZURE_ML_SHOW_LOGS": "false"},
             **entry,
         }
-        config = {"_platform": json.dumps({"store_root": folder.as_uri()}), "azure_ml": json.dumps(spec)}
-        command = [sys.executable, "-S", str(WARM), "ask", warm, "azure_ml"]
+        self.config = {"_platform": json.dumps({"store_root": folder.as_uri()}), "azure_ml": json.dumps(spec)}
+        self.commands = {"azure_ml": [sys.executable, "-S", str(WARM), "ask", warm, "azure_ml"]}
         self.fake = fake
-        self.pods = LocalPods(config=config, commands={"azure_ml": command})
+        self.pods: list[dict[str, Any]] = []
+        self.secrets: list[str] = []
         self.xcoms: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, StepRun] = {}
 
@@ -95,11 +96,15 @@ class Stage:
         return {"conn_type": "azure_machine_learning", **given, **changes}
 
     def run(self, task: Any, **options: Any) -> StepRun:
+        pods = LocalPods(config=self.config, commands=self.commands)
+
         async def connect() -> LocalPods:
-            return self.pods
+            return pods
 
         connections = {"AML_TEST_CONNECTION": self.connection(), "AML_2ND_SUB": self.connection(SECOND)}
         found = run_step(task, connect=connect, **{"connections": connections, "xcoms": self.xcoms, **options})
+        self.pods += pods.pods.values()
+        self.secrets += pods.made
         self.xcoms[task.task_id] = dict(found.values)
         self.runs[task.task_id] = found
         return found
@@ -137,8 +142,8 @@ def test_a_pipeline_runs_to_its_end(dag_id: str, dags: dict[str, DAG], stage: St
     assert {path.split("/")[2] for path in made} == workspaces
     shown = json.dumps([[dict(run.values), list(run.log)] for run in stage.runs.values()])
     assert stage.fake.secret not in shown
-    assert stage.fake.secret not in json.dumps(list(stage.pods.pods.values()))
-    assert stage.pods.made == {}, "no Secret is left"
+    assert stage.fake.secret not in json.dumps(stage.pods)
+    assert stage.secrets == [], "no Secret is left"
 
 
 def test_a_second_try_makes_no_second_job(dags: dict[str, DAG], stage: Stage) -> None:
