@@ -64,7 +64,7 @@ def main(arguments: Sequence[str]) -> int:
     run = given.pop("run")
     params: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     inputs = {}
-    if (spec := params.get("spec")) and spec != "-" and Path(spec).parent.resolve() != Path.cwd().root:
+    if (spec := params.get("spec")) and spec != "-":
         inputs = {"code": f"{Path(spec).resolve().parent.as_uri()}/"}
     for name in TEXTS:
         if name in params:

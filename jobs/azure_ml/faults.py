@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 UNAUTHORIZED, FORBIDDEN, MISSING, TIMEOUT, CONFLICT, THROTTLED, SERVER_FAULT = 401, 403, 404, 408, 409, 429, 500
 REFUSED = 400
+_STATUS = re.compile(r"HTTP Error: (\d{3})")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 MOST = 1500
 """Characters of what Azure says."""
@@ -68,8 +69,10 @@ def text(error: BaseException) -> str:
 
 
 def _refused(error: ClientAuthenticationError, doing: str) -> StepError:
+    found = _STATUS.search(text(error))  # the library for identities keeps no response, but its text
     response = getattr(error, "response", None)
-    if response is not None and (response.status_code == THROTTLED or response.status_code >= SERVER_FAULT):
+    status = response.status_code if response is not None else int(found[1]) if found else UNAUTHORIZED
+    if status == THROTTLED or status >= SERVER_FAULT:
         return TryAgain(f"{doing}: Entra cannot sign in now: {text(error)}")
     advice = "correct the connection's client id, secret and tenant, or the pod's identity"
     return AccessDenied(f"{doing}: 401, the identity is refused: {text(error)}\n{advice}")

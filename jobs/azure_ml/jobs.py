@@ -191,9 +191,9 @@ def wait(space: Workspace, settings: Settings) -> dict[str, Any]:
     attempts = _own(space, settings) if not settings.name else []
     name = settings.name or (attempts[-1].job.name if attempts else job_name(settings.run))
     with told(f"job {name}"):
-        job = space.client.jobs.get(name)
+        job: Job = space.client.jobs.get(name)
     found = Found(job=job, attempt=len(attempts) or 1, submitted=False)
-    tell({"job_id": name, "job_end_point": page(job), "studio_url": page(job)})
+    tell({"job_id": str(name), "job_end_point": page(job), "studio_url": page(job)})
     return ended(space, settings, found)
 
 

@@ -93,6 +93,8 @@ def fetch(url: str, folder: Path, store: Store) -> None:
     found = False
     for entry in store.list(url):
         found = True
+        if entry.url.removeprefix(url) == FILE:
+            continue  # the specification itself, where it lies in its own folder
         place = _place(folder, entry.url.removeprefix(url))
         with store.open(entry.url) as body, place.open("wb") as file:
             shutil.copyfileobj(body, file)

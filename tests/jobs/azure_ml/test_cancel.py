@@ -78,16 +78,28 @@ class Pod:
             text=True,
         )
 
+    def read_until(self, word: str) -> str:
+        """What it says until a line with that word, which it ends with."""
+        said = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said += line
+            if word in line:
+                return said
+        pytest.fail(f"it ended without {word!r}:\n{said}")
+
     def end(self) -> tuple[int, str, str]:
         self.process.send_signal(signal.SIGTERM)
-        out, error = self.process.communicate(timeout=50)
+        out, error = self.process.communicate(timeout=60)
         return self.process.returncode, out, error
 
 
 def test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it(fake: Fake, step: Step, tmp_path: Path) -> None:
     evicted = Pod(step, tmp_path)
-    name = fake.wait_for_job("Running", seconds=50)
+    said = evicted.read_until("studio_url")
+    name = next(iter(fake.jobs()))
     code, out, error = evicted.end()
+    out = said + out
     assert (code, fake.jobs()) == (143, {name: "Running"}), error
     told = [json.loads(line.partition(" ")[2]) for line in out.splitlines() if line.startswith("TIDEGATE_VALUE ")]
     assert {one["name"] for one in told} == {"job_id", "job_end_point", "studio_url"}
@@ -95,8 +107,7 @@ def test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it(fake: Fake, st
     assert fake.secret not in out + error + fake.log.read_text()
 
     stopped = Pod(step, tmp_path)
-    assert stopped.process.stdout is not None
-    assert any(f"job {name} is there, Running" in line for line in stopped.process.stdout)
+    stopped.read_until(f"job {name} is there, Running")
     stopped.word.write_text("the task was marked failed")
     code, _, error = stopped.end()
     assert code == 143, error

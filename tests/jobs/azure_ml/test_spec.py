@@ -88,7 +88,7 @@ def test_a_file_is_text_or_base64(step: Step, content: Any) -> None:
 def test_code_comes_from_a_store_as_a_folder_or_an_archive(fake: Fake, step: Step, tmp_path: Path, kind: str) -> None:
     source = tmp_path / "source"
     (source / "data").mkdir(parents=True)
-    (source / "data" / "a.csv").write_text("1\n")
+    (source / "data" / "a.csv").write_text(f"{kind}\n")
     if kind == "folder":
         url = f"{source.as_uri()}/"
     else:
@@ -103,12 +103,12 @@ def packed(kind: str) -> bytes:
     buffer = io.BytesIO()
     if kind == "zip":
         with zipfile.ZipFile(buffer, "w") as archive:
-            archive.writestr("data/a.csv", "1\n")
+            archive.writestr("data/a.csv", f"{kind}\n")
     else:
         with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
             entry = tarfile.TarInfo("data/a.csv")
-            entry.size = 2
-            archive.addfile(entry, io.BytesIO(b"1\n"))
+            entry.size = len(kind)
+            archive.addfile(entry, io.BytesIO(kind.encode()))
     return buffer.getvalue()
 
 
