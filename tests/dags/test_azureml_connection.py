@@ -179,7 +179,7 @@ def test_two_clients_of_a_hook_are_one(hook: AzureMachineLearningHook, monkeypat
 
 
 def test_the_client_says_who_it_is(hook: AzureMachineLearningHook) -> None:
-    assert hook.get_package_signature().startswith("tidegate/")
+    assert hook.get_package_signature().startswith("tidegate")
     assert AzureMachineLearningHook.conn_name_attr == "azure_machine_learning_conn_id"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import ssl
 import tempfile
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,7 +59,10 @@ class AzureMachineLearningHook(BaseHook):
     @staticmethod
     def get_package_signature() -> str:
         """Return what the client calls itself."""
-        return f"tidegate/{version('tidegate')}"
+        try:
+            return f"tidegate/{version('tidegate')}"
+        except PackageNotFoundError:  # run from a checkout
+            return "tidegate"
 
     def get_workspace(self) -> Workspace:
         """Return what the connection says.
