@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down ui test bench soak docs freeze format clean
+.PHONY: help up down ui test bench dedup soak docs freeze format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ test: $(INSTALLED) ## every rung of tests, or some [RUNGS="static jobs"]
 bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="step_overhead --rounds 3"]
 	@$(BIN)/python -m tests.bench.run $(NAMES)
 
+dedup: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed [SIZES="10_000 100_000"]
+	@$(BIN)/uv pip install --quiet --requirement tests/bench/requirements.txt
+	@$(BIN)/python -m tests.bench.dedup $(SIZES)
+
 soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
 	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
@@ -42,6 +46,7 @@ FREEZE = UV_CUSTOM_COMPILE_COMMAND='make freeze' $(BIN)/uv pip compile --quiet -
 
 freeze: $(INSTALLED) ## pin every requirement anew, with hashes [UPGRADE=--upgrade]
 	@$(FREEZE) pyproject.toml --group dev --universal --python-version 3.11 --output-file tests/requirements.txt
+	@$(FREEZE) --group bench --constraint tests/requirements.txt --python-version 3.11 --output-file tests/bench/requirements.txt
 	@# No annotations: equal requirements are equal files, whose layer the images share.
 	@for file in images/*/requirements.txt images/standins/*/requirements.txt; do \
 		group=$$(basename $$(dirname $$file)) && echo "$$group" && \

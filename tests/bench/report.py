@@ -11,6 +11,7 @@ import json
 import os
 import platform
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli import state
@@ -47,13 +48,23 @@ def kept(name: str) -> dict[str, Any] | None:
 def write(sections: Mapping[str, Callable[[Any], str]], faults: Mapping[str, str]) -> None:
     """Write the report: a section for each benchmark, in order, and what did not run and why."""
     records = {name: kept(name) for name in sections}
-    cache.write(RESULTS, text(sections, records, faults))
+    cache.write(RESULTS, text(sections, records, faults, standing=standing()))
+
+
+def standing() -> dict[str, str]:
+    """By name, the sections of the report as it is: what was measured on another machine stays."""
+    if not RESULTS.exists():
+        return {}
+    parts = (part.partition("\n") for part in RESULTS.read_text().split("\n## ")[1:])
+    return {name: f"## {name}\n{body.rstrip()}\n" for name, _, body in parts}
 
 
 def text(
     sections: Mapping[str, Callable[[Any], str]],
     records: Mapping[str, dict[str, Any] | None],
     faults: Mapping[str, str],
+    *,
+    standing: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """The report."""
     parts = [HEAD]
@@ -61,7 +72,10 @@ def text(
         record = records[name]
         if record:
             parts.append(f"## {name}\n\n{record['when']}, {record['where']}.\n\n{show(record['figures'])}\n")
-    parts.append(_missing([name for name in sections if not records[name]], faults))
+        elif name in standing:
+            parts.append(standing[name])
+    unseen = [name for name in sections if not records[name] and name not in standing]
+    parts.append(_missing(unseen, faults))
     return "\n".join(part for part in parts if part)
 
 
@@ -74,13 +88,16 @@ def _missing(names: Sequence[str], faults: Mapping[str, str]) -> str:
 def machine(kubectl: Kubectl) -> str:
     """On what it was measured, in a line."""
     server = json.loads(kubectl.text("version", "--output", "json"))["serverVersion"]["gitVersion"]
+    return f"{host()}, Kubernetes {server}, Airflow by {state.airflow_by()}, {commit()}"
+
+
+def host() -> str:
+    """This machine's cores and memory."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    cores = len(os.sched_getaffinity(0))
-    by = state.airflow_by()
-    return f"{cores} cores ({platform.machine()}), {memory:.1f} GiB, Kubernetes {server}, Airflow by {by}, {_commit()}"
+    return f"{len(os.sched_getaffinity(0))} cores ({platform.machine()}), {memory:.1f} GiB"
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit that was measured, and whether the working tree had changes."""
     git = ["git", "-C", str(ROOT)]
     changed = commands.output([*git, "status", "--porcelain", "--untracked-files=no"]).strip()

@@ -7,6 +7,8 @@ replaced. Exit: 0 when everything that was asked for has run; a goal that is not
   fan_out        many no-op steps at once, against as many bare pods; and the requests that makes
   idle           what the triggerer uses while many steps wait
   hit            the steps of `petrol` when nothing has changed: recorded results, no pods
+
+The report has a part `dedup` too; it needs no cluster, and is measured by `python -m tests.bench.dedup`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import fan_out, hit, idle, report, step_overhead
+from tests.bench.dedup import table as dedup
 from tests.bench.setting import Setting, Wish, setting
 from tidegate.cli import state
 from tidegate.cluster.errors import ClusterError
@@ -35,6 +38,7 @@ SHOW: dict[str, Callable[[Any], str]] = {
     "fan_out": fan_out.show,
     "idle": idle.show,
     "hit": hit.show,
+    "dedup": dedup.show,
 }
 
 

@@ -70,3 +70,21 @@ def test_the_weather_has_its_file_and_a_line_for_each_city() -> None:
         "weather   Seattle [K] 282.4",
     ]
     assert table.weather([TRAINED, UPLOADED]) == []
+
+
+def test_people_are_counted_and_the_mail_has_an_address() -> None:
+    figures = {"records": 1200, "new": 1000, "match": 150, "review": 40, "inserted": 1000, "rejected": 10}
+    run = Run("people", "up__1")
+    matched = Ran(run, "dedup_people", "success", 1, 5.0, {"metrics": figures})
+    tasks = [TRAINED, matched, Ran(run, "tell_success", "success", 1, 3.0, {"metrics": {"sent": 1}})]
+    assert table.people(tasks) == ["1,200 records: 1,000 new, 150 known, 40 to review, 10 rejected"]
+    assert table.metrics(tasks) == ["mae 31.25, rows 48"]
+    said = table.where_to_look(tasks, logs=[], user="admin")
+    assert "people    1,200 records: 1,000 new, 150 known, 40 to review, 10 rejected" in said
+    assert "mail      http://127.0.0.1:1080 while `.venv/bin/tidegate mail` runs" in said
+
+
+def test_where_no_mail_went_out_none_is_to_be_read() -> None:
+    skipped = Ran(Run("people", "up__1"), "tell_success", "upstream_failed", 0, 0.0)
+    assert table.mail([skipped]) == []
+    assert table.people([skipped]) == []

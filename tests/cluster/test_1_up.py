@@ -26,6 +26,7 @@ LISTEN = "0A"
 def test_up_prints_what_ran_and_where_to_look(installed: Installed) -> None:
     wanted = [
         "hello",
+        "dedup_people",
         "train_model",
         "upload_model",
         "mae",
@@ -99,6 +100,7 @@ def test_the_nodes_ports_are_bound_to_loopback(installed: Installed) -> None:
 def passwords(kubectl: Kubectl) -> dict[str, str]:
     """Every generated secret, by where it stands."""
     wanted = {"airflow-admin": ["password"], "postgresql": ["password"], "git-server": ["password"]}
+    wanted |= {"people-postgresql": ["password"], "maildev": ["password"]}
     wanted |= {"versitygw": ["ROOT_SECRET_KEY"], "airflow-keys": ["fernet-key", "api-secret-key", "jwt-secret"]}
     found = {f"{name}.{key}": kubectl.secret(name)[key] for name, keys in wanted.items() for key in keys}
     steps = kubectl.secret("step-train-model", namespace=STEPS_NAMESPACE)

@@ -34,6 +34,8 @@ def test_chart_names_the_images_that_are_stood_in_for() -> None:
         values["database"]["image"],
         values["devcloud"]["versitygw"]["image"],
         values["devcloud"]["datalake"]["azurite"],
+        values["devcloud"]["maildev"]["image"],
+        values["people"]["database"]["image"],
         f"{sync['repository']}:{sync['tag']}",
     }
     assert named == set(standins.IN_CLUSTER)

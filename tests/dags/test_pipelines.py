@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
+from airflow.task.trigger_rule import TriggerRule
 
 from tests.dags.conftest import ROOT, bag, entry
 from tests.helm.restricted import violations
@@ -60,18 +62,26 @@ def test_a_form_refuses_what_the_step_would_refuse(dags: dict[str, DAG], name: s
         dags["petrol"].params.get_param(name).resolve(bad)
 
 
+def fields_of(task: Any) -> tuple[str, dict[str, Any], str | None]:
+    """Step, inputs and output of a task, also of one that is mapped over its params."""
+    if isinstance(task, MappedOperator):
+        assert task.operator_class is StepOperator
+        return task.partial_kwargs["step"], task.partial_kwargs["inputs"], task.partial_kwargs.get("output_url")
+    assert isinstance(task, StepOperator), f"{task}: step() is the one way to run something"
+    return task.step, task.inputs, task.output_url
+
+
 def test_every_pod_of_every_pipeline_is_let_in(dags: dict[str, DAG]) -> None:
     walked = []
     for dag in dags.values():
         for task in dag.tasks:
             if isinstance(task, EmptyOperator):
                 continue
-            assert isinstance(task, StepOperator), f"{task}: step() is the one way to run something"
+            step, inputs, output = fields_of(task)
             run = Identity(dag_id=dag.dag_id, run_id="r", task_id=task.task_id, try_number=1, logical_date="x")
-            config = {"_platform": json.dumps({"store_root": "s3://tidegate"}), task.step: entry(task.step)}
-            inputs = dict.fromkeys(task.inputs, "s3://tidegate/x")
-            fields = {"params": {}, "inputs": inputs, "output": task.output_url}
-            order = make_order(config, run, step=task.step, namespace="tidegate-steps", **fields)
+            config = {"_platform": json.dumps({"store_root": "s3://tidegate"}), step: entry(step)}
+            fields = {"params": {}, "inputs": dict.fromkeys(inputs, "s3://tidegate/x"), "output": output}
+            order = make_order(config, run, step=step, namespace="tidegate-steps", **fields)
             assert violations(order.pod(0)) == []
             assert violations(order.pod(1, memory="1Gi")) == []
             walked.append(task.task_id)
@@ -108,3 +118,49 @@ def test_weather_is_what_was_asked_for(dags: dict[str, DAG]) -> None:
         assert dag.task_dict[first].output_url == "lake://raw/weather_data"
     assert dags["weather"].is_paused_upon_creation is None
     assert dags["weather_by_service"].is_paused_upon_creation is True, "the service it calls is off by default"
+
+
+@pytest.mark.parametrize("name", ["people", "people_in_shards"])
+def test_people_are_made_matched_and_told(dags: dict[str, DAG], name: str) -> None:
+    dag = dags[name]
+    before_mail = ["make_people", *(["prepare"] if name == "people_in_shards" else []), "dedup_people"]
+    for task, after in zip(before_mail, [*before_mail[1:], "tell_success"], strict=True):
+        assert dag.task_dict[task].downstream_task_ids == {after, "tell_failure"}
+    assert dag.task_dict["tell_failure"].trigger_rule == TriggerRule.ONE_FAILED
+    assert dag.task_dict["tell_success"].trigger_rule == TriggerRule.ALL_SUCCESS
+    assert {(task.retries, task.retry_delay) for task in dag.tasks} == {(2, timedelta(seconds=30))}
+
+
+def test_people_come_hourly_and_a_large_batch_on_demand(dags: dict[str, DAG]) -> None:
+    assert dags["people"].timetable.expression == "0 * * * *"
+    assert not dags["people_in_shards"].timetable.can_be_scheduled
+
+
+def test_each_pod_of_a_large_batch_takes_another_share(dags: dict[str, DAG]) -> None:
+    dag = dags["people_in_shards"]
+    rows = dag.task_dict["prepare"].expand_input.value["step_params"]
+    assert [(row["stage"], row["shard"], row["shards"]) for row in rows] == [("prepare", i, 4) for i in range(4)]
+    commit = dag.task_dict["dedup_people"]
+    assert commit.step_params["stage"] == "commit"
+    assert commit.inputs["prepared"] == dag.task_dict["prepare"].partial_kwargs["output_url"]
+    same = {name: value for name, value in commit.step_params.items() if name != "stage"}
+    assert all({**row, **same} == row for row in rows), "a share prepared by other rules would be of no use"
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("match_at", 0.5),
+        ("match_at", 1),
+        ("review_at", 0),
+        ("margin", -1),
+        ("count", 0),
+        ("chunk_rows", 20_001),
+        ("duplicates", 1),
+        ("columns", []),
+        ("data", None),
+    ],
+)
+def test_the_form_of_people_refuses_what_the_steps_would_refuse(dags: dict[str, DAG], name: str, bad: object) -> None:
+    with pytest.raises(ParamValidationError):
+        dags["people"].params.get_param(name).resolve(bad)

@@ -129,11 +129,13 @@ def test_waiting_ends_with_tables_and_an_account(
     assert list(answers) == []
 
 
-def test_a_volume_of_another_password_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("server", ["postgresql", "people-postgresql"])
+def test_a_volume_of_another_password_ends_the_job(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     create = script("create_databases")
+    monkeypatch.setenv("PGHOST", server)
     refusal = psycopg2.OperationalError('FATAL:  password authentication failed for user "postgres"')
     monkeypatch.setattr(create.psycopg2, "connect", FakeDatabase(refusal).connect)
-    with pytest.raises(SystemExit, match="delete the claim data-postgresql-0"):
+    with pytest.raises(SystemExit, match=f"in the Secret {server}: .* delete the claim data-{server}-0"):
         create.main()
 
 

@@ -76,7 +76,11 @@ def test_a_real_cloud_needs_no_key(name: str) -> None:
         "limits": {"cluster": 100},
     }
     keys = {name: step["secret_keys"] for name, step in found.items() if step["secret_keys"]}
-    assert keys == {"fetch_weather": ["OPENWEATHERMAP_KEY"]}, "none of a store: the pipelines have identities"
+    assert keys == {
+        "dedup_people": ["PEOPLE_DATABASE_URL"],
+        "fetch_weather": ["OPENWEATHERMAP_KEY"],
+        "send_mail": ["PEOPLE_DATABASE_URL", "SMTP_USERNAME", "SMTP_PASSWORD"],
+    }, "none of a store: the pipelines have identities"
     assert all(step["env"]["AWS_REGION"] == "eu-central-1" for step in found.values())
     assert [name for name, step in found.items() if any("ENDPOINT" in variable for variable in step["env"])] == []
 

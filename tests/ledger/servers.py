@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -28,8 +29,8 @@ USER = "nobody"
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """The administrator's address of a PostgreSQL server."""
+def postgresql(**settings: str) -> Iterator[str]:
+    """The administrator's address of a PostgreSQL server; `settings` are those of postgresql.conf."""
     initdb, server = _program("initdb", "/usr/lib/postgresql/*/bin"), _program("postgres", "/usr/lib/postgresql/*/bin")
     password = secrets.token_hex(8)
     with _folder() as folder:
@@ -38,10 +39,18 @@ def postgresql() -> Iterator[str]:
         made = [initdb, "-D", str(data), "-U", "admin", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "-N"]
         _run([*made, f"--pwfile={folder / 'password'}"])
         port = free_port()
-        options = {"listen_addresses": "127.0.0.1", "port": port, "fsync": "off", "unix_socket_directories": ""}
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": port,
+            "fsync": "off",
+            "unix_socket_directories": "",
+            **settings,
+        }
         arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         address = f"postgresql://admin:{password}@127.0.0.1:{port}/postgres"
-        with _serving([server, "-D", str(data), *arguments], folder, lambda: psycopg.connect(address).close()):
+        with _serving(
+            [server, "-D", str(data), *arguments], folder, lambda: psycopg.connect(address).close(), stop=signal.SIGINT
+        ):
             yield address
 
 
@@ -118,7 +127,10 @@ def _run(command: list[str]) -> None:
 
 
 @contextmanager
-def _serving(command: list[str], folder: Path, connect: Callable[[], None]) -> Iterator[None]:
+def _serving(
+    command: list[str], folder: Path, connect: Callable[[], None], *, stop: signal.Signals = signal.SIGTERM
+) -> Iterator[None]:
+    """While it serves; `stop` ends it: PostgreSQL waits at SIGTERM for its clients to go."""
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(_as_nobody(command), stdout=output, stderr=output, cwd="/")
@@ -126,7 +138,7 @@ def _serving(command: list[str], folder: Path, connect: Callable[[], None]) -> I
             _wait(process, connect, log)
             yield
         finally:
-            process.terminate()
+            process.send_signal(stop)
             try:
                 process.wait(timeout=15)
             except subprocess.TimeoutExpired:

@@ -26,7 +26,7 @@ def test_a_step_has_its_name_everywhere(step: str) -> None:
         one_of(f"jobs/{step}.py", f"jobs/{step}/__init__.py"),
         one_of(f"images/{step}/Dockerfile"),
         one_of(f"images/{step}/requirements.txt"),
-        one_of(f"tests/jobs/test_{step}.py", f"tests/jobs/{step}"),
+        one_of(f"tests/jobs/test_{step}.py", f"tests/jobs/{step}", f"tests/jobs/people/test_{step}.py"),
     ]
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
     values = yaml.safe_load((ROOT / "helm/tidegate/values.yaml").read_text())["steps"]

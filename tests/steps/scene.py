@@ -61,7 +61,7 @@ class Scene:
 
     async def pod(self, count: int = 1) -> str:
         """Wait for the newest of `count` pods that were ever created."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len(self.created()) < count:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return self.created()[-1]
@@ -76,7 +76,7 @@ def play(scene: Scene, story: Callable[[], Awaitable[Any]]) -> Any:
     async def run() -> Any:
         watching = asyncio.create_task(scene.watch.run())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(120):
                 return await story()
         finally:
             watching.cancel()

@@ -101,7 +101,7 @@ def test_version_from_before_is_gone_and_the_watch_lists_again(plane: ControlPla
     async def run() -> None:
         kube = await plane.connect()
         stale = Stale(kube._api, namespace=NAMESPACE)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             with pytest.raises(Gone):
                 async for _ in kube.watch("app.kubernetes.io/managed-by=tidegate", "1"):
                     pass

@@ -95,7 +95,7 @@ def test_pod_of_a_deleted_run_with_the_same_name_is_not_taken_for_ours() -> None
         await scene.pods.settle(await scene.pod(), done())
         await first
         again = asyncio.create_task(scene.launch(replace(RUN, ti_id="another")).run())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while scene.pods.requests.count(f"create {scene.created()[0]}") < 3:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await scene.pods.settle(scene.created()[0], done())

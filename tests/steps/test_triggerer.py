@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
+import anyio
 import pytest
 from airflow.jobs import triggerer_job_runner as airflows
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
@@ -42,9 +43,9 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.undo()
 
 
-def told(runner: TriggerRunner, *, seconds: float) -> list[tuple[float, int]]:
-    """Run its loop with one trigger: when it talked to its parent, and how many events it told then."""
-    begun, talks = time.monotonic(), []
+def told(runner: TriggerRunner, *, times: int) -> list[tuple[float, int]]:
+    """Run its loop with one trigger until it has talked to its parent so often: when, and how many events it told."""
+    begun, talks, enough = time.monotonic(), list[tuple[float, int]](), asyncio.Event()
 
     async def comms() -> None:
         forever = asyncio.get_running_loop().create_future()
@@ -56,17 +57,32 @@ def told(runner: TriggerRunner, *, seconds: float) -> list[tuple[float, int]]:
         if len(talks) == 1:
             task = asyncio.create_task(runner.run_trigger(1, Brief()))  # type: ignore[no-untyped-call]
             runner.triggers[1] = {"task": task, "is_watcher": False, "name": "brief", "events": 0}
+        if len(talks) == times:
+            enough.set()
 
     async def story() -> None:
         runner.init_comms, runner.sync_state_to_supervisor = comms, sync  # type: ignore[method-assign]
         loop = asyncio.create_task(runner.arun())
-        await asyncio.sleep(seconds)
-        runner._handle_signal(15, None)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
+            await enough.wait()
+            runner._handle_signal(15, None)
             await loop
 
     asyncio.run(story())
-    return talks
+    return talks[:times]
+
+
+@pytest.fixture
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Seconds that the loop meant to sleep each time."""
+    asked, real = list[float](), anyio.move_on_after
+
+    def move_on_after(seconds: float) -> anyio.CancelScope:
+        asked.append(seconds)
+        return real(seconds)
+
+    monkeypatch.setattr(triggerer.anyio, "move_on_after", move_on_after)
+    return asked
 
 
 def test_airflow_sleeps_where_it_is_known_to() -> None:
@@ -75,16 +91,19 @@ def test_airflow_sleeps_where_it_is_known_to() -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_an_end_is_handed_back_at_once_however_long_the_loop_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS", "1")
-    talks = told(triggerer.Runner(), seconds=0.9)  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(triggerer.Hasty, "move_on_after", lambda _: anyio.move_on_after(50))
+    talks = told(triggerer.Runner(), times=2)  # type: ignore[no-untyped-call]
     assert [events for _, events in talks] == [0, 1], talks
-    assert END <= talks[1][0] < 0.85
+    assert END <= talks[1][0] < 50
 
 
 @pytest.mark.usefixtures("hurried")
-def test_new_steps_are_looked_for_as_often_as_the_setting_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_steps_are_looked_for_as_often_as_the_setting_says(
+    monkeypatch: pytest.MonkeyPatch, sleeps: list[float]
+) -> None:
     monkeypatch.setenv("AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS", "0.1")
-    assert 5 <= len(told(triggerer.Runner(), seconds=1.2)) <= 15  # type: ignore[no-untyped-call]
+    assert len(told(triggerer.Runner(), times=6)) == 6  # type: ignore[no-untyped-call]
+    assert set(sleeps) == {0.1}
 
 
 @pytest.mark.parametrize(("said", "is_"), [("0.5", 0.5), ("0", 0.05), ("60", 1.0)])

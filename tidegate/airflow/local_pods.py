@@ -87,7 +87,7 @@ class LocalPods:
         made = copy.deepcopy(pod)
         made["metadata"] |= {"uid": str(uuid.uuid4()), "creationTimestamp": _now()}
         made["status"] = {"phase": "Pending"}
-        made["spec"]["nodeName"] = NODE
+        made.setdefault("spec", {})["nodeName"] = NODE
         self.pods[name] = made
         self.most_alive = max(self.most_alive, sum(p["status"]["phase"] in _ALIVE for p in self.pods.values()))
         await self._tell("ADDED", made)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, listing, local, port_forward, runs, state, step_pods, table
+from tidegate.cli import airflow_api, listing, local, pages, runs, state, step_pods, table
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
 from tidegate.cli import plan as plan_module
@@ -226,14 +225,17 @@ def ui(
 ) -> None:
     """Airflow's web page on 127.0.0.1, until Ctrl-C."""
     kubectl = Kubectl(state.context(context))
-    with port_forward.forward(kubectl, airflow_api.SERVICE, airflow_api.PORT, local=port) as way:
-        out.print(f"http://{way.address} (user {_account(kubectl)['username']}; Ctrl-C ends this)")
-        try:
-            while True:
-                way.ensure()
-                time.sleep(2)
-        except KeyboardInterrupt:
-            out.print("closed")
+    user = f"user {_account(kubectl)['username']}; "
+    pages.show(kubectl, airflow_api.SERVICE, airflow_api.PORT, local=port, note=user, out=out)
+
+
+@app.command()
+def mail(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1.")] = table.MAIL_PORT,
+    context: ContextOption = None,
+) -> None:
+    """Show the mails that the development catcher has, on 127.0.0.1, until Ctrl-C."""
+    pages.show(Kubectl(state.context(context)), *pages.MAIL, local=port, out=out)
 
 
 @images.command("build")

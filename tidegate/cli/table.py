@@ -15,9 +15,15 @@ if TYPE_CHECKING:
     from tidegate.cli.runs import Ran
     from tidegate.cluster.doctor import Check
 
-UI_PORT = 8080
+UI_PORT, MAIL_PORT = 8080, 1080
 WEATHER = "fetch_weather"
 """The task whose metrics are the temperatures of cities."""
+PEOPLE, MAIL = "dedup_people", "tell_success"
+"""The tasks that count what became of a batch of people, and mail it."""
+COUNTS = {"new": "new", "match": "known", "review": "to review", "rejected": "rejected"}
+"""Metric of `dedup_people` -> how it is said."""
+TOLD_APART = (WEATHER, PEOPLE, MAIL, "make_people")
+"""Tasks whose metrics have lines of their own, or say nothing more."""
 
 
 def rows(title: str, headings: Sequence[str], lines: Iterable[Sequence[Any]]) -> Table:
@@ -60,6 +66,8 @@ def where_to_look(tasks: Sequence[Ran], *, logs: Sequence[str], user: str) -> li
         ("model", model(tasks) or "none was published"),
         *(("metrics", line) for line in metrics(tasks)),
         *(("weather", line) for line in weather(tasks)),
+        *(("people", line) for line in people(tasks)),
+        *(("mail", line) for line in mail(tasks)),
         ("UI", f"http://127.0.0.1:{UI_PORT} while `make ui` runs"),
         ("user", user),
         ("password", "`.venv/bin/tidegate password` prints it"),
@@ -80,13 +88,29 @@ def weather(tasks: Iterable[Ran]) -> list[str]:
     return lines[-1] if lines else []
 
 
+def people(tasks: Iterable[Ran]) -> list[str]:
+    """What became of each batch of people: how many are new, known, to be reviewed, rejected."""
+    found = [one.result["metrics"] for one in tasks if one.task_id == PEOPLE and one.result.get("metrics")]
+    return [f"{figures['records']:,} records: {_counts(figures)}" for figures in found]
+
+
+def _counts(figures: Mapping[str, Any]) -> str:
+    return ", ".join(f"{figures[name]:,} {words}" for name, words in COUNTS.items())
+
+
+def mail(tasks: Iterable[Ran]) -> list[str]:
+    """Where the mail about people can be read; nothing where none was sent."""
+    sent = any(one.task_id == MAIL and one.state == "success" for one in tasks)
+    return [f"http://127.0.0.1:{MAIL_PORT} while `.venv/bin/tidegate mail` runs"] if sent else []
+
+
 def _figures(figures: Mapping[str, Any]) -> list[str]:
     return [f"{name} {_figure(value)}" for name, value in figures.items()]
 
 
 def metrics(tasks: Iterable[Ran]) -> list[str]:
-    """The metrics that tasks reported, a line each; two that report the same give one line. Cities are no metrics."""
-    found = [one.result["metrics"] for one in tasks if one.result.get("metrics") and one.task_id != WEATHER]
+    """The metrics that tasks reported, a line each; two that report the same give one line."""
+    found = [one.result["metrics"] for one in tasks if one.result.get("metrics") and one.task_id not in TOLD_APART]
     lines = [", ".join(_figures(figures)) for figures in found]
     return list(dict.fromkeys(lines))
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-DEMOS = ("hello", "petrol", "weather")
+DEMOS = ("hello", "people", "petrol", "weather")
 """The pipelines that `up` runs."""
 MODES = {
     "official": f"  Airflow is installed by the official chart {chart.VERSION}",

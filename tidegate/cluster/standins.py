@@ -47,6 +47,7 @@ ALL: Final = (
     StandIn("postgres", "postgres:17", DEBIAN),
     StandIn("git_sync", "registry.k8s.io/git-sync/git-sync:v4.4.2", "python:3.13-slim-trixie"),
     StandIn("azurite", "mcr.microsoft.com/azure-storage/azurite:3.35.0", DEBIAN, npm=True),
+    StandIn("maildev", "maildev/maildev:2.2.1", DEBIAN, npm=True),
     StandIn("versitygw", "ghcr.io/versity/versitygw:v1.8.0", "", "versitygw"),
 )
 """Every stand-in, each after what it is built on."""

@@ -1,9 +1,9 @@
-"""Gives every part of Tidegate a database and a role of its own on the chart's PostgreSQL.
+"""Gives every part of Tidegate a database and a role of its own on a PostgreSQL of the chart's.
 
-Reads: `PGHOST`, `PGUSER`, `PGPASSWORD` of the administrator, and every `DATABASE_URL_<NAME>`, which is
-`postgresql://role:password@host/database`. Writes: a role with that password, and a database that it owns.
-Again: changes nothing but the password, if that is another. Waits for the server as long as the Job lives, so that the
-two may start in any order.
+Reads: `PGHOST` (also the name of the server's Secret and StatefulSet), `PGUSER` and `PGPASSWORD` of the administrator,
+and every `DATABASE_URL_<NAME>`, which is `postgresql://role:password@host/database`.
+Writes: a role with that password, and a database that it owns. Again: changes nothing but the password, if that is
+another. Waits for the server as long as the Job lives, so that the two may start in any order.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from psycopg2 import sql
 EVERY_SECONDS = 2.0
 
 OTHER_VOLUME = (
-    "PostgreSQL refuses the password in the Secret postgresql: its volume was made with another one. "
-    "Put the old password back, or delete the claim data-postgresql-0 with all that is in it"
+    "PostgreSQL refuses the password in the Secret {server}: its volume was made with another one. "
+    "Put the old password back, or delete the claim data-{server}-0 with all that is in it"
 )
 """The volume outlives the release, and so does the Secret, unless somebody deletes it."""
 
@@ -31,7 +31,7 @@ def connect() -> psycopg2.extensions.connection:
             connection = psycopg2.connect(dbname="postgres", connect_timeout=5)
         except psycopg2.OperationalError as error:
             if "password authentication failed" in str(error):
-                raise SystemExit(OTHER_VOLUME) from None
+                raise SystemExit(OTHER_VOLUME.format(server=os.environ["PGHOST"])) from None
             print(f"waiting for PostgreSQL: {str(error).strip()}", flush=True)  # noqa: T201
             time.sleep(EVERY_SECONDS)
         else:

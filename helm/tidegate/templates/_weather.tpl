@@ -51,7 +51,15 @@ http://datalake.{{ .Release.Namespace }}.svc:10000
 {{- $keys = append $keys "AZURE_STORAGE_KEY" -}}
 {{- end -}}
 {{- end -}}
-{{- if eq .name "fetch_weather" -}}
+{{- if and .root.Values.people.database.enabled (has .name (include "tidegate.peopleSteps" .root | fromJsonArray)) -}}
+{{- $keys = append $keys "PEOPLE_DATABASE_URL" -}}
+{{- end -}}
+{{- if eq .name "send_mail" -}}
+{{- $env = merge $env (include "tidegate.mailEnv" .root | fromJson) -}}
+{{- if include "tidegate.mailCaught" .root -}}
+{{- $keys = concat $keys (list "SMTP_USERNAME" "SMTP_PASSWORD" "SMTP_CA") -}}
+{{- end -}}
+{{- else if eq .name "fetch_weather" -}}
 {{- $env = merge $env (include "tidegate.weatherEnv" .root | fromJson) -}}
 {{- else if eq .name "check_weather" -}}
 {{- $_ := set $env "WEATHER_CITIES" (toJson .root.Values.weather.cities) -}}

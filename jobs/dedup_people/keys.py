@@ -1,0 +1,93 @@
+"""The keys two records of one person are expected to share: the index that makes matching independent of table size.
+
+Reads: a cleaned `Person`.
+Writes: up to 15 signed 64-bit numbers, stored in `people.person_key` when the person is.
+Again: the same numbers in every process, machine and version (XXH3 is a frozen format); never Python's `hash`.
+
+Bump `clean.NORM_VERSION` with every change here. A rule whose parts are missing gives no key. How many true pairs
+each rule finds alone, and what it costs in candidates, is measured by `tests/bench/dedup`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import jellyfish
+import xxhash
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jobs.dedup_people.clean import Person
+
+_SIGN = 1 << 63
+
+
+@lru_cache(maxsize=65536)
+def sound(text: str) -> str:
+    """How a name sounds in English (metaphone of it without blanks); a name in another script is its first letters."""
+    joined = text.replace(" ", "")
+    letters = "".join(c for c in joined if c.isascii() and c.isalpha())
+    return (jellyfish.metaphone(letters)[:8] if letters else "") or joined[:6]
+
+
+def keys(person: Person) -> list[int]:
+    """All keys of one person, sorted, without repeats."""
+    return sorted({number(rule) for rule in rules(person)})
+
+
+def number(text: str) -> int:
+    """A stable signed 64-bit number of a text, as PostgreSQL's bigint holds it."""
+    value = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+    return value - (1 << 64) if value >= _SIGN else value
+
+
+def rules(person: Person) -> Iterator[str]:
+    """The texts behind the keys; the letter in front is the rule's name."""
+    places = _places(person)
+    yield from _place_rules(person, places)
+    for name in {person.first, person.last} - {""}:
+        yield from _name_rules(name, person, places)
+    sounds = sorted({sound(person.first.partition(" ")[0]), sound(person.last)} - {""})
+    if len(sounds) > 1:
+        yield f"F|{'|'.join(sounds)}|{person.city[:3]}"
+
+
+def _places(p: Person) -> set[str]:
+    """Street and named building without blanks: people write the one where the other belongs, and blanks anywhere."""
+    named = p.unit if is_named(p.unit) else ""
+    return {p.street.replace(" ", ""), named.replace(" ", "")} - {""}
+
+
+def _place_rules(p: Person, places: set[str]) -> Iterator[str]:
+    digits, town = "".join(sorted(p.zip)), p.city.replace(" ", "")  # sorted: two digits often change places
+    if p.zip and p.house:
+        yield f"A|{p.zip}|{p.house}"
+    for place in places:
+        if p.house:
+            yield f"B|{p.house}|{place[:4]}"
+        if p.zip:
+            yield f"G|{place[:6]}|{digits}"
+        if town:
+            yield f"H|{place[:6]}|{town[:6]}"
+    if town and is_named(p.unit):
+        yield f"I|{p.unit[:6]}|{town[:3]}"
+
+
+def _name_rules(name: str, p: Person, places: set[str]) -> Iterator[str]:
+    """First and last name give the same rules, so that a swapped pair still meets."""
+    heard = sound(name.partition(" ")[0] if name is p.first else name)
+    if p.zip:
+        yield f"C|{name[:3]}|{p.zip}"
+    if p.house:
+        yield f"D|{p.house}|{p.state}|{heard}"
+    for place in places:
+        yield f"E|{place[:8]}|{heard}"
+    if p.city:
+        yield f"J|{name[:3]}|{p.city}"
+
+
+def is_named(unit: str) -> bool:
+    """A building's name tells people apart, an apartment's number does not."""
+    return bool(unit) and not unit[0].isdigit()
