@@ -147,7 +147,7 @@ def test_log_streams_live_and_resumes(plane: ControlPlane, tmp_path: Path) -> No
 
 
 def test_a_pod_starts_once_its_secret_is_there(plane: ControlPlane) -> None:
-    """By Kubernetes' own rules: the gate holds the pod back, the Secret is the pod's, and the gate can be taken away."""
+    """By Kubernetes' own rules: the gate holds the pod back, the Secret is the pod's, and the gate can be taken."""
     plane.script("told", "import os; print('length', len(os.environ['CONNECTION_PASSWORD']))")
     given = Credentials(connection="db", secret={"CONNECTION_PASSWORD": "correct-horse"})
 
