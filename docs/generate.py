@@ -59,7 +59,8 @@ def _usage(parameter: Any) -> str:  # noqa: ANN401
 
 def pipelines() -> str:
     """Every DAG: schedule, steps in the order of the file, and the first line of its page."""
-    rows = [row for path in sorted((ROOT / "dags").glob("*.py")) if (row := _pipeline(path))]
+    files = [*sorted((ROOT / "dags").glob("*.py")), *sorted((ROOT / "dags").glob("*/*.py"))]
+    rows = [row for path in files if (row := _pipeline(path))]
     return table(["pipeline", "schedule", "steps", "what it does"], rows)
 
 
@@ -71,6 +72,8 @@ def _pipeline(path: Path) -> list[str] | None:
         return None
     words = {keyword.arg: keyword.value for keyword in dag.keywords}
     steps = [f"`{name}`" for call in _in_order(calls) if _called(call) == "step" and (name := _first_text(call))]
+    if any(_called(call).startswith("AzureMachineLearning") for call in calls):
+        steps.append("`azure_ml`")
     schedule = ast.literal_eval(words["schedule"]) if "schedule" in words else None
     about = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
     return [f"`{path.stem}`", f"`{schedule}`" if schedule else "on demand", " → ".join(steps), about]

@@ -19,6 +19,7 @@ REFS = {
     "git_server": "tidegate/git_server:000000000005",
     "datalake": "tidegate/datalake:000000000006",
     "weather_api": "tidegate/weather_api:000000000007",
+    "azure_ml_api": "tidegate/azure_ml_api:000000000008",
 }
 
 
@@ -58,6 +59,7 @@ def test_values_name_the_image_of_every_step_and_of_nothing_else() -> None:
         "gitServer": {"image": REFS["git_server"]},
         "datalake": {"image": REFS["datalake"]},
         "weatherApi": {"image": REFS["weather_api"]},
+        "azureMlApi": {"image": REFS["azure_ml_api"]},
     }
 
 

@@ -31,7 +31,8 @@ def test_every_file_can_be_read(parsed: BundleDagBag) -> None:
 
 
 def test_one_file_for_each_pipeline_named_like_it(dags: dict[str, DAG]) -> None:
-    assert sorted(dags) == sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+    files = [path for pattern in ("*.py", "*/*.py") for path in (ROOT / "dags").glob(pattern)]
+    assert sorted(dags) == sorted(path.stem for path in files)
 
 
 def test_every_pipeline_explains_itself_and_bounds_its_runs(dags: dict[str, DAG]) -> None:

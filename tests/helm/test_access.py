@@ -10,13 +10,15 @@ from tests.helm.renders import RENDERS, find, render, title
 from tests.helm.restricted import pods
 from tidegate.cluster.project import ROOT
 
-DAGS = sorted(path.stem.replace("_", "-") for path in (ROOT / "dags").glob("*.py"))
+FILES = [path for pattern in ("*.py", "*/*.py") for path in (ROOT / "dags").glob(pattern)]
+DAGS = sorted(path.stem.lower().replace("_", "-") for path in FILES)
 STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith("_"))
 AIRFLOW_RULES = {
     ("pods", ("create", "delete", "get", "list", "patch", "watch"), ()),
     ("pods/log", ("get",), ()),
     ("events", ("list",), ()),
     ("configmaps", ("get",), ("tidegate-steps",)),
+    ("secrets", ("create", "delete"), ()),
 }
 
 

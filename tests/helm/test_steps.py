@@ -17,6 +17,7 @@ from tidegate.ledger.admission import Limits
 
 KEYS = {
     "active_deadline_seconds",
+    "cancel_notice",
     "env",
     "image",
     "image_pull_policy",

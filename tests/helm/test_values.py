@@ -204,7 +204,7 @@ def test_the_dependency_is_the_version_that_is_fetched() -> None:
 
 
 def test_every_pipeline_has_an_account() -> None:
-    files = {path.stem for path in (ROOT / "dags").glob("*.py")}
+    files = {path.stem for pattern in ("*.py", "*/*.py") for path in (ROOT / "dags").glob(pattern)}
     pipelines = set(yaml.safe_load(VALUES.read_text())["pipelines"])
     assert {f"helm/tidegate/values.yaml: pipelines.{name}" for name in files - pipelines} == set()
 

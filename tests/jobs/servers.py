@@ -115,13 +115,26 @@ def _make_bucket(environment: Mapping[str, str]) -> None:
     client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
 
+def storage_key() -> str:
+    """A new key of a storage account."""
+    return base64.b64encode(secrets.token_bytes(64)).decode()
+
+
+@contextmanager
+def azurite(folder: Path, *keys: str, port: int) -> Iterator[str]:
+    """Azurite's blob service with the account `ACCOUNT`; yields its URL."""
+    command = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
+    command += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
+    own = {"AZURITE_ACCOUNTS": ":".join([ACCOUNT, *keys])}
+    with running(command, port=port, log=folder / "azurite.log", environment=own):
+        yield f"http://127.0.0.1:{port}"
+
+
 @contextmanager
 def datalake(folder: Path) -> Iterator[Server]:
     """Data Lake Gen2: our translator before Azurite, with one filesystem."""
-    key, reader = (base64.b64encode(secrets.token_bytes(64)).decode() for _ in range(2))
+    key, reader = storage_key(), storage_key()
     blobs, lake, admin = free_port(), free_port(), free_port()
-    azurite = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(blobs), "--location", str(folder)]
-    azurite += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
     translator = {
         "DATALAKE_ACCOUNT": ACCOUNT,
         "DATALAKE_KEY": key,
@@ -132,10 +145,9 @@ def datalake(folder: Path) -> Iterator[Server]:
         "DATALAKE_FILESYSTEMS": BUCKET,
         "PYTHONPATH": os.pathsep.join([str(STANDINS / "datalake"), str(STANDINS)]),
     }
-    own = {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}:{reader}"}
     environment = {"TIDEGATE_ABFSS_ENDPOINT": f"http://127.0.0.1:{lake}", "AZURE_STORAGE_KEY": key}
     with (
-        running(azurite, port=blobs, log=folder / "azurite.log", environment=own),
+        azurite(folder, key, reader, port=blobs),
         running([sys.executable, "-m", "datalake"], port=lake, log=folder / "lake.log", environment=translator),
     ):
         extra = {"key": key, "reader": reader, "admin": f"127.0.0.1:{admin}"}

@@ -12,6 +12,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith(("_", ".")))
 IMAGES = sorted(path.name for path in (ROOT / "images").iterdir() if path.is_dir() and path.name != "standins")
+DAG_FILES = [path for pattern in ("*.py", "*/*.py") for path in (ROOT / "dags").glob(pattern)]
 
 
 def one_of(*paths: str) -> str:
@@ -47,7 +48,7 @@ def test_an_image_has_a_dockerfile_and_stands_in_the_list(image: str) -> None:
 
 def test_every_pipeline_has_a_service_account() -> None:
     values = yaml.safe_load((ROOT / "helm/tidegate/values.yaml").read_text())["pipelines"]
-    assert sorted(values) == sorted(path.stem for path in (ROOT / "dags").glob("*.py"))
+    assert sorted(values) == sorted(path.stem for path in DAG_FILES)
 
 
 def test_values_name_no_step_that_is_not_there() -> None:
@@ -56,9 +57,7 @@ def test_values_name_no_step_that_is_not_there() -> None:
 
 
 def test_steps_in_pipelines_exist() -> None:
-    used = {
-        name for path in (ROOT / "dags").glob("*.py") for name in re.findall(r'\bstep\(\s*"(\w+)"', path.read_text())
-    }
+    used = {name for path in DAG_FILES for name in re.findall(r'\bstep\(\s*"(\w+)"', path.read_text())}
     assert used - set(STEPS) == set()
     assert used, "no pipeline uses step()"
 

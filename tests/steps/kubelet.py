@@ -7,6 +7,7 @@ SIGTERM.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import os
 import ssl
@@ -123,7 +124,7 @@ class Kubelet:
             else:
                 with contextlib.suppress(ProcessLookupError):
                     process.terminate()
-        elif key not in self._logs and not self.hold:
+        elif key not in self._logs and not self.hold and not pod["spec"].get("schedulingGates"):
             self._logs[key] = self._logs[name] = []
             self._spawn(self._run(pod))
 
@@ -139,9 +140,7 @@ class Kubelet:
             message = Path(scratch) / "message"
             message.touch()
             given = pod["spec"]["containers"][0]
-            variables = {
-                item["name"]: item["value"].replace("$$", "$") for item in given.get("env", []) if "value" in item
-            }
+            variables = await asyncio.to_thread(self._variables, given.get("env", []))
             script = given["image"].rpartition("/")[2].partition(":")[0]
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -167,6 +166,16 @@ class Kubelet:
             now = await asyncio.to_thread(self._plane.request, "GET", base)
             if now.get("metadata", {}).get("deletionTimestamp"):
                 await self._remove(name)
+
+    def _variables(self, given: list[dict[str, Any]]) -> dict[str, str]:
+        """Plain ones, and those of Secrets as the API server has them."""
+        found = {item["name"]: item["value"].replace("$$", "$") for item in given if "value" in item}
+        for item in given:
+            if source := item.get("valueFrom", {}).get("secretKeyRef"):
+                path = f"/api/v1/namespaces/{NAMESPACE}/secrets/{source['name']}"
+                data = self._plane.request("GET", path)["data"]
+                found[item["name"]] = base64.b64decode(data[source["key"]]).decode()
+        return found
 
     def _count(self, name: str, dag: str) -> None:
         self._dags[name] = dag

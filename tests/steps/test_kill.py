@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from tidegate.airflow import notice
 from tidegate.airflow.local_pods import LocalPods
+from tidegate.airflow.reconcile import _followed, reconcile
 from tidegate.airflow.steps import step
 from tidegate.airflow.testing import FakeAirflow, make_trigger
 from tidegate.airflow.watch import connector
@@ -123,3 +125,96 @@ def test_the_dag_is_let_go_once_the_step_has_its_values() -> None:
     kill.play(ends=False)
     assert kill.trigger._context is None
     assert kill.trigger.task is None
+
+
+TELLS = """
+import os, pathlib, signal, sys, time
+told = pathlib.Path(os.environ["TIDEGATE_STOPPED_FILE"])
+def stop(*_):
+    print("told:", told.read_text() or "nothing", flush=True)
+    sys.exit(143)
+signal.signal(signal.SIGTERM, stop)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+class Told(Kill):
+    """A step that is told why it is stopped."""
+
+    def __init__(self, state: str, **spec: Any) -> None:
+        super().__init__(state)
+        entry = {"image": "x", "resources": {"limits": {"memory": "1Mi"}}, "cancel_notice": True, **spec}
+        self.pods.data["work"] = json.dumps(entry)
+        self.pods.commands["work"] = [sys.executable, "-c", TELLS]
+
+    def words(self, ending: Any) -> str:
+        """Start the step, end it in some way, and return what it printed."""
+
+        async def connect(namespace: str, *, connection: str | None) -> LocalPods:
+            return self.pods
+
+        async def consume() -> None:
+            async for _ in self.trigger.run():
+                pass
+
+        async def story() -> str:
+            connector.set(connect)
+            with self.comms.installed():
+                task = asyncio.create_task(consume())
+                async with asyncio.timeout(20):
+                    while not any("ready" in text for lines in self.pods._logs.values() for _, text in lines):
+                        await asyncio.sleep(0.01)
+                    task.cancel()
+                    await asyncio.wait({task})
+                    await ending(self)
+                    while not any("told" in text for lines in self.pods._logs.values() for _, text in lines):
+                        await asyncio.sleep(0.01)
+                await self.pods.close()
+            return "\n".join(text for lines in self.pods._logs.values() for _, text in lines)
+
+        return asyncio.run(story())
+
+
+async def by_person(scene: Told) -> None:
+    await scene.trigger.on_kill()
+
+
+async def by_eviction(scene: Told) -> None:
+    for name in list(scene.pods.pods):
+        await scene.pods.delete(name)
+
+
+async def by_reconcile(scene: Told) -> None:
+    for pod in scene.pods.pods.values():
+        pod["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    await reconcile(scene.pods, lambda ids: dict.fromkeys(ids, "failed"))
+
+
+def test_a_step_that_listens_is_told_that_a_person_stopped_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notice, "SECONDS", 0.2)
+    assert "told: the task was stopped in Airflow" in Told("failed").words(by_person)
+
+
+def test_a_step_that_is_evicted_is_told_nothing() -> None:
+    assert "told: nothing" in Told("deferred").words(by_eviction)
+
+
+def test_the_reaper_tells_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A triggerer that was down when the task was stopped."""
+    monkeypatch.setattr(notice, "SECONDS", 0.2)
+    assert "told: the task was stopped in Airflow" in Told("failed").words(by_reconcile)
+
+
+def test_the_reaper_leaves_to_a_later_try_what_the_earlier_one_began() -> None:
+    instance = {f"tidegate.dev/{key}": "x" for key in ("dag", "task", "run", "map-index")}
+    old, new = ({"metadata": {"labels": instance, "annotations": {"tidegate.dev/ti-id": ti}}} for ti in ("1", "2"))
+    alone = {"metadata": {"labels": {}, "annotations": {"tidegate.dev/ti-id": "3"}}}
+    assert [_followed(pod, [old, new, alone]) for pod in (old, alone)] == [True, False]
+
+
+def test_a_step_that_does_not_listen_gets_no_volume_and_no_pause() -> None:
+    scene = Told("failed", cancel_notice=False)
+    scene.pods.commands["work"] = SLEEPS["work"]
+    assert scene.play()
+    assert not [request for request in scene.pods.requests if request.startswith("patch")]

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pytest
 
 from tests.steps.kubelet import NAMESPACE
+from tidegate.airflow import credentials
+from tidegate.airflow.credentials import Credentials
 from tidegate.airflow.follow import PodLog
 from tidegate.airflow.kube import Conflict, Gone, Kube
 from tidegate.airflow.watch import PodWatch
@@ -138,6 +140,36 @@ def test_log_streams_live_and_resumes(plane: ControlPlane, tmp_path: Path) -> No
                 await follower.changed()
             assert await log.finish() == ""
         assert seen == ["line 0", "line 1", "line 2"]
+        await stopped(task)
+        await kube.close()
+
+    asyncio.run(run())
+
+
+def test_a_pod_starts_once_its_secret_is_there(plane: ControlPlane) -> None:
+    """By Kubernetes' own rules: the gate holds the pod back, the Secret is the pod's, and the gate can be taken."""
+    plane.script("told", "import os; print('length', len(os.environ['CONNECTION_PASSWORD']))")
+    given = Credentials(connection="db", secret={"CONNECTION_PASSWORD": "correct-horse"})
+
+    async def run() -> None:
+        kube = await plane.connect()
+        watch = PodWatch(kube)
+        task = asyncio.create_task(watch.run())
+        wanted = pod("gated", "local/told:1")
+        wanted["metadata"]["annotations"] = {}
+        credentials.dress(wanted, given)
+        made = await kube.create(wanted)
+        async with watch.follow(made) as follower, asyncio.timeout(60):
+            await credentials.furnish(kube, made, given)
+            while follower.pod is None or follower.pod["status"].get("phase") != "Succeeded":
+                await follower.changed()
+        name = credentials.left_behind(made)
+        secret = plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets/{name}")
+        (owner,) = secret["metadata"]["ownerReferences"]
+        assert owner["uid"] == made["metadata"]["uid"]
+        await credentials.take_back(kube, made)
+        assert not await kube.delete_secret(name)
+        assert credentials.left_behind((await kube.get("gated")) or {}) == ""
         await stopped(task)
         await kube.close()
 

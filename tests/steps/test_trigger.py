@@ -16,6 +16,7 @@ from airflow.sdk.execution_time.comms import ErrorResponse
 from tests.steps.scene import RUN
 from tidegate.airflow import results
 from tidegate.airflow import trigger as trigger_module
+from tidegate.airflow.early import Early, value_in
 from tidegate.airflow.results import hand_back
 from tidegate.airflow.steps import step
 from tidegate.airflow.testing import FakeAirflow, StepRun, make_trigger, run_step
@@ -217,3 +218,47 @@ def test_a_refusal_of_airflows_is_not_repeated() -> None:
     with pytest.raises(AirflowRuntimeError):
         written(refused)
     assert refused.faults == 1
+
+
+TELLS = "print('TIDEGATE_VALUE ' + json.dumps({'name': 'studio_url', 'value': 'https://ml'}), flush=True); "
+
+
+def test_a_value_that_is_told_early_is_there_also_when_the_step_fails() -> None:
+    found = run(TELLS + "sys.exit(1)")
+    assert found.state == "failed"
+    assert found.values["studio_url"] == "https://ml"
+    assert not [line for line in found.log if line.startswith("TIDEGATE_VALUE")]
+    assert "studio_url: https://ml" in "\n".join(found.log)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'TIDEGATE_VALUE {"name": "return_value", "value": 1}',
+        'TIDEGATE_VALUE {"name": "failure", "value": 1}',
+        'TIDEGATE_VALUE {"name": "_link", "value": 1}',
+        'TIDEGATE_VALUE {"name": "", "value": 1}',
+        "TIDEGATE_VALUE not json",
+        "TIDEGATE_VALUE [1]",
+        'see TIDEGATE_VALUE {"name": "a", "value": 1}',
+        'TIDEGATE_VALUE {"name": "a", "value": "' + "x" * 3000 + '"}',
+    ],
+)
+def test_other_lines_tell_no_value_and_stay_in_the_log(line: str) -> None:
+    assert value_in(line) is None
+
+
+def test_values_told_early_are_written_once_and_in_order() -> None:
+    comms = FakeAirflow({})
+    said: list[Any] = []
+
+    async def story() -> None:
+        early = Early(RUN, say=lambda *words: said.append(words))
+        for value in ("Queued", "Queued", "Running"):
+            assert early.take(f'TIDEGATE_VALUE {{"name": "status", "value": "{value}"}}')
+        await early.done()
+
+    with comms.installed():
+        asyncio.run(story())
+    assert comms.written == {"status": "Running"}
+    assert len(said) == 2

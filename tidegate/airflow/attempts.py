@@ -13,12 +13,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tidegate.airflow import identity
+from tidegate.airflow import credentials, identity, notice
 from tidegate.airflow.pod import build_pod
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tidegate.airflow.credentials import Credentials
     from tidegate.airflow.identity import Identity
     from tidegate.airflow.kube import Pod
     from tidegate.airflow.spec import StepSpec
@@ -50,6 +51,8 @@ class Order:
     output: str
     fence: int = 0
     """The ledger's fencing number; 0 where no ledger was asked."""
+    credentials: Credentials | None = None
+    """What its pod is given of an Airflow connection."""
     barred: frozenset[int] = frozenset()
     """Fencing numbers of attempts that were replaced: their pods' results are nobody's."""
 
@@ -70,6 +73,10 @@ class Order:
         if self.fence:
             made["metadata"]["labels"] |= {KEY: key_label(self.run.ledger_key), FENCE: str(self.fence)}
         made["metadata"]["annotations"][MEMORY] = memory or self.spec.memory_limit
+        if self.spec.cancel_notice:
+            notice.dress(made)
+        if self.credentials:
+            credentials.dress(made, self.credentials)
         if memory:
             _set_memory(made["spec"]["containers"][0]["resources"], memory)
         return made

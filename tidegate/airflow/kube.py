@@ -1,6 +1,7 @@
 """The few things Tidegate asks of Kubernetes, as plain JSON, over one pooled client.
 
-Reads: pods, their logs and events, ConfigMaps of one namespace. Writes: pods of that namespace.
+Reads: pods, their logs and events, ConfigMaps of one namespace. Writes: pods of that namespace, and Secrets that
+belong to one of them; it reads no Secret's content.
 Again: reads, deletes and creates are repeated while the API server is away or says "too many requests"; a create
 that was repeated ends in `Conflict`, which the caller takes as "find it".
 
@@ -17,10 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import aiohttp
 from kubernetes_asyncio.client import ApiClient, ApiException
 
+from tidegate.airflow.kube_errors import AGAIN, Conflict, Forbidden, Gone, KubeError, NotFound, error_of
 from tidegate.airflow.kube_settings import configuration
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator
+
+__all__ = ["Conflict", "Forbidden", "Gone", "Kube", "KubeError", "NotFound", "Pod", "Pods", "error_of"]
 
 Pod = dict[str, Any]
 """One pod as the API server's JSON."""
@@ -32,52 +36,6 @@ _REQUEST = aiohttp.ClientTimeout(total=30, sock_connect=10)
 _WATCH_SECONDS = 270
 _WATCH = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
 _LOG = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=300)
-
-
-class KubeError(Exception):
-    """The API server refused. `status` is the HTTP status, `reason` Kubernetes' own word for it.
-
-    KubeError
-    |-- Conflict   409: it exists, or is another than the one meant
-    |-- NotFound   404
-    |-- Forbidden  403: the Role lacks a rule, or a quota or Pod Security refuses
-    `-- Gone       410: this resourceVersion is too old, list again
-    """
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(f"{status} {reason}: {message}")
-        self.status, self.reason, self.message = status, reason, message
-
-
-class Conflict(KubeError):  # noqa: N818
-    """409."""
-
-
-class NotFound(KubeError):  # noqa: N818
-    """404."""
-
-
-class Forbidden(KubeError):  # noqa: N818
-    """403."""
-
-
-class Gone(KubeError):  # noqa: N818
-    """410."""
-
-
-_ERRORS: Mapping[int, type[KubeError]] = {403: Forbidden, 404: NotFound, 409: Conflict, 410: Gone}
-_AGAIN = frozenset({429, 500, 502, 503, 504})
-
-
-def error_of(status: int, body: bytes | str) -> KubeError:
-    """Make the error that fits an API server's answer; the body is a `Status` object or free text."""
-    text = body.decode(errors="replace") if isinstance(body, bytes) else body
-    try:
-        answer = json.loads(text)
-        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
-    except (ValueError, AttributeError):
-        reason, message = "", text[:500]
-    return _ERRORS.get(status, KubeError)(status, reason, message)
 
 
 def _hang_up(answer: aiohttp.ClientResponse) -> None:
@@ -106,6 +64,15 @@ class Pods(Protocol):
 
     async def delete(self, name: str, *, uid: str = "", grace: int | None = None) -> bool:
         """Ask for the pod's end; False where no pod of that name (and uid) exists."""
+
+    async def patch(self, name: str, change: dict[str, Any]) -> bool:
+        """Merge `change` into the pod (RFC 7386); False where there is none."""
+
+    async def create_secret(self, secret: dict[str, Any]) -> None:
+        """Create the Secret, or raise `Conflict` where one of that name exists."""
+
+    async def delete_secret(self, name: str) -> bool:
+        """Delete the Secret; False where there is none."""
 
     async def select(self, selector: str) -> tuple[list[Pod], str]:
         """Return the pods with these labels and the resourceVersion of the list."""
@@ -177,11 +144,19 @@ class Kube:
             options["preconditions"] = {"uid": uid}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
-        try:
-            await self._json("DELETE", self._path(name), body=options)
-        except (NotFound, Conflict):
-            return False
-        return True
+        return await self._there("DELETE", self._path(name), body=options)
+
+    async def patch(self, name: str, change: dict[str, Any]) -> bool:
+        """See `Pods.patch`."""
+        return await self._there("PATCH", self._path(name), body=change)
+
+    async def create_secret(self, secret: dict[str, Any]) -> None:
+        """See `Pods.create_secret`."""
+        await self._json("POST", self._path(kind="secrets"), body=secret)
+
+    async def delete_secret(self, name: str) -> bool:
+        """See `Pods.delete_secret`."""
+        return await self._there("DELETE", self._path(name, kind="secrets"))
 
     async def select(self, selector: str) -> tuple[list[Pod], str]:
         """See `Pods.select`; read in pages of 500."""
@@ -231,8 +206,16 @@ class Kube:
             return []
         return sorted(answer["items"], key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")))
 
-    def _path(self, name: str = "") -> str:
-        return f"/api/v1/namespaces/{self.namespace}/pods" + (f"/{name}" if name else "")
+    def _path(self, name: str = "", *, kind: str = "pods") -> str:
+        return f"/api/v1/namespaces/{self.namespace}/{kind}" + (f"/{name}" if name else "")
+
+    async def _there(self, method: str, path: str, *, body: dict[str, Any] | None = None) -> bool:
+        """One request about something that may be gone."""
+        try:
+            await self._json(method, path, body=body)
+        except (NotFound, Conflict):
+            return False
+        return True
 
     async def _json(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, query: list[tuple[str, str]] | None = None
@@ -245,7 +228,7 @@ class Kube:
                 return await self._once(method, path, body=body, query=query)
             except (aiohttp.ClientError, TimeoutError, ConnectionError, KubeError) as fault:
                 late = asyncio.get_running_loop().time() + pause > deadline
-                if late or (isinstance(fault, KubeError) and fault.status not in _AGAIN):
+                if late or (isinstance(fault, KubeError) and fault.status not in AGAIN):
                     raise
             await asyncio.sleep(pause)
             pause = min(pause * 2, 10.0)
@@ -285,12 +268,13 @@ class Kube:
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
     ) -> aiohttp.ClientResponse:
         """Send one request through the client's own login and pool, and return the answer unread."""
+        content = "application/merge-patch+json" if method == "PATCH" else "application/json"
         try:
             return await self._api.call_api(  # type: ignore[no-any-return]
                 path,
                 method,
                 query_params=list(query or ()),
-                header_params={"Accept": "application/json, */*", "Content-Type": "application/json"},
+                header_params={"Accept": "application/json, */*", "Content-Type": content},
                 body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,

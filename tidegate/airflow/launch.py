@@ -1,6 +1,7 @@
 """One try of a step on the cluster: find its pod or make it, follow it to its end, start it anew where that is free.
 
-Reads: pods. Writes: pods of this try; pods of earlier tries of the same task instance are deleted first.
+Reads: pods. Writes: pods of this try, and a Secret for each that is given credentials; pods of earlier tries of the
+same task instance are deleted first.
 Again: called twice with the same try, even at once on two machines, it ends up with one pod: the name is fixed, the
 second create is refused, and the second caller attaches. It never deletes a pod because it is itself cancelled.
 
@@ -13,10 +14,11 @@ is taken over: its work is not done twice.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tidegate.airflow import attempts, identity
+from tidegate.airflow import attempts, credentials, identity, notice
 from tidegate.airflow.failures import (
     Failure,
     Kind,
@@ -93,6 +95,8 @@ class Launch:
             pod = pod or await self._obtain(attempt, memory=memory)
             if isinstance(pod, Failure):
                 return pod
+            if refused := await self._furnish(pod):
+                return refused
             attempt, memory = attempts.number(pod), attempts.memory_of(pod)
             self._took(pod)
             outcome = await self._follow(pod)
@@ -186,7 +190,18 @@ class Launch:
         if isinstance(outcome, Failure) and not outcome.started:
             await self._explain(name)
             await self._pods.delete(name, uid=pod["metadata"]["uid"])
+        with suppress(KubeError):  # `reconcile` does it then
+            await credentials.take_back(self._pods, pod)
         return outcome
+
+    async def _furnish(self, pod: Pod) -> Failure | None:
+        """Make the Secret that a pod waits for, or say why it cannot be; the pod goes then."""
+        try:
+            await credentials.furnish(self._pods, pod, self._order.credentials)
+        except KubeError as fault:
+            await self._pods.delete(pod["metadata"]["name"], uid=pod["metadata"]["uid"])
+            return _refused(fault, self._order.run, what="the Secret for the pod")
+        return None
 
     async def _outcome(self, follower: Follower, log: PodLog) -> Succeeded | Failure:
         patience = Patience(self._budgets)
@@ -227,9 +242,9 @@ def _hasty(follower: Follower) -> bool:
     return not follower.gone and follower.pod is not None and attempts.unfinished(follower.pod)
 
 
-def _refused(fault: KubeError, run: identity.Identity) -> Failure:
-    """Say why the API server did not take the pod."""
-    message = f"the API server refused the pod: {fault.message or fault}"
+def _refused(fault: KubeError, run: identity.Identity, *, what: str = "the pod") -> Failure:
+    """Say why the API server did not take the pod, or what belongs to it."""
+    message = f"the API server refused {what}: {fault.message or fault}"
     if identity.service_account(run.dag_id) in message and "serviceaccount" in message:
         message = f"{message}; add pipelines.{run.dag_id} to the chart's values"
     if isinstance(fault, Forbidden) and "exceeded quota" in fault.message:
@@ -247,10 +262,9 @@ async def _pods_of(watch: PodWatch, run: identity.Identity) -> list[Pod]:
 
 
 async def stop_pods(watch: PodWatch, run: identity.Identity) -> list[str]:
-    """Mark the unfinished pods of this very try for deletion; return their names."""
-    stopped = []
-    for pod in await _pods_of(watch, run):
-        if attempts.unfinished(pod) and attempts.belongs(pod, run):
-            await watch.pods.delete(pod["metadata"]["name"], uid=pod["metadata"]["uid"])
-            stopped.append(pod["metadata"]["name"])
-    return stopped
+    """Mark the unfinished pods of this very try for deletion, which they are told before; return their names."""
+    found = [pod for pod in await _pods_of(watch, run) if attempts.unfinished(pod) and attempts.belongs(pod, run)]
+    await notice.tell(watch.pods, found, why="the task was stopped in Airflow")
+    for pod in found:
+        await watch.pods.delete(pod["metadata"]["name"], uid=pod["metadata"]["uid"])
+    return [pod["metadata"]["name"] for pod in found]

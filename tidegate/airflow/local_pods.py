@@ -2,12 +2,14 @@
 
 A pod runs as the command that `commands` gives for its step, with the pod's own variables and nothing else but PATH.
 Its log, its termination message (with the fall back to the last lines of the log), its exit code and its deletion by
-SIGTERM are those of Kubernetes; its image, its resources and its Secrets are not.
+SIGTERM are those of Kubernetes, as are a Secret made for it and the file that tells it of its stop; its image, its
+resources and its other Secrets are not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import os
 import tempfile
@@ -18,8 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegate.airflow.credentials import SECRET
 from tidegate.airflow.identity import PREFIX
 from tidegate.airflow.kube import Conflict, Gone, NotFound, Pod
+from tidegate.airflow.notice import STOPPED, VARIABLE
 from tidegate.airflow.pod import CONTAINER
 
 if TYPE_CHECKING:
@@ -53,6 +57,8 @@ class LocalPods:
         self.data, self.commands, self.environment = dict(config), dict(commands or {}), dict(environment or {})
         self.pods: dict[str, Pod] = {}
         self.secrets: dict[str, str] = {}
+        self.made: dict[str, dict[str, str]] = {}
+        """Secrets that were made for pods: key -> text, by name."""
         self.requests: list[str] = []
         self.most_alive = 0
         self._logs: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -61,6 +67,7 @@ class LocalPods:
         self._history: list[tuple[str, Pod]] = []
         self._forgotten = 0
         self._news = asyncio.Condition()
+        self._notices: dict[str, Path] = {}
 
     async def config(self, name: str) -> dict[str, str]:
         """See `Pods.config`."""
@@ -84,9 +91,35 @@ class LocalPods:
         self.pods[name] = made
         self.most_alive = max(self.most_alive, sum(p["status"]["phase"] in _ALIVE for p in self.pods.values()))
         await self._tell("ADDED", made)
-        if command := self.commands.get(pod["metadata"]["labels"].get(STEP, "")):
-            self._spawn(self._process(name, command))
+        self._start(made)
         return copy.deepcopy(made)
+
+    async def patch(self, name: str, change: dict[str, Any]) -> bool:
+        """See `Pods.patch`; a pod whose last gate goes starts."""
+        self.requests.append(f"patch {name}")
+        if (pod := self.pods.get(name)) is None:
+            return False
+        gated = bool(pod["spec"].get("schedulingGates"))
+        self.pods[name] = pod = _merged(pod, change)
+        await self._tell("MODIFIED", pod)
+        if name in self._notices and self._notices[name].exists():
+            self._notices[name].write_text(pod["metadata"]["annotations"].get(STOPPED) or "")
+        if gated:
+            self._start(pod)
+        return True
+
+    async def create_secret(self, secret: dict[str, Any]) -> None:
+        """See `Pods.create_secret`."""
+        name = secret["metadata"]["name"]
+        self.requests.append(f"make secret {name}")
+        if name in self.made:
+            raise Conflict(409, "AlreadyExists", f"secrets {name!r} already exists")
+        self.made[name] = {key: base64.b64decode(text).decode() for key, text in secret["data"].items()}
+
+    async def delete_secret(self, name: str) -> bool:
+        """See `Pods.delete_secret`."""
+        self.requests.append(f"remove secret {name}")
+        return self.made.pop(name, None) is not None
 
     async def get(self, name: str) -> Pod | None:
         """See `Pods.get`."""
@@ -176,6 +209,8 @@ class LocalPods:
         with tempfile.TemporaryDirectory() as scratch:
             message = Path(scratch) / "termination-log"
             message.touch()
+            self._notices[name] = Path(scratch) / "stopped"
+            self._notices[name].touch()
             process = await asyncio.create_subprocess_exec(
                 *command,
                 env=self._variables(self.pods[name], message),
@@ -189,7 +224,7 @@ class LocalPods:
             async for line in process.stdout:
                 await self.print(name, line.decode(errors="replace").rstrip("\n"))
             code = await process.wait()
-            await self._ended(name, code if code >= 0 else 128 - code, start=start, words=message.read_text())
+            await self._ended(name, code if code >= 0 else 128 - code, start=start, words=_words(message))
 
     async def _ended(self, name: str, code: int, *, start: str, words: str) -> None:
         if code and not words:
@@ -203,11 +238,27 @@ class LocalPods:
     def _variables(self, pod: Pod, message: Path) -> dict[str, str]:
         given = pod["spec"]["containers"][0]["env"]
         own = {item["name"]: item["value"].replace("$$", "$") for item in given if "value" in item}
+        for item in given:
+            source = item.get("valueFrom", {}).get("secretKeyRef", {})
+            if source.get("key") in self.made.get(source.get("name"), {}):
+                own[item["name"]] = self.made[source["name"]][source["key"]]
+        if VARIABLE in own:
+            own[VARIABLE] = str(self._notices[pod["metadata"]["name"]])
         return {"PATH": os.environ.get("PATH", ""), **own, **self.environment, "TIDEGATE_RESULT": str(message)}
+
+    def _start(self, pod: Pod) -> None:
+        command = self.commands.get(pod["metadata"]["labels"].get(STEP, ""))
+        if command and not pod["spec"].get("schedulingGates"):
+            self._spawn(self._process(pod["metadata"]["name"], command))
 
     async def _gone(self, name: str) -> None:
         with suppress(KeyError):
+            self._collect(self.pods[name])
             await self._tell("DELETED", self.pods.pop(name))
+
+    def _collect(self, pod: Pod) -> None:
+        """Remove the Secret that the pod owns, as Kubernetes does."""
+        self.made.pop(pod["metadata"].get("annotations", {}).get(SECRET, ""), None)
 
     async def _tell(self, kind: str, pod: Pod) -> None:
         pod["metadata"]["resourceVersion"] = str(len(self._history) + 1)
@@ -226,6 +277,20 @@ _ALIVE = frozenset({"Pending", "Running"})
 
 def _status(phase: str, state: dict[str, Any]) -> dict[str, Any]:
     return {"phase": phase, "containerStatuses": [{"name": CONTAINER, "state": state}]}
+
+
+def _words(message: Path) -> str:
+    """The termination message; a step that fails may have taken an earlier one away."""
+    return message.read_text() if message.exists() else ""
+
+
+def _merged(target: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """RFC 7386."""
+    merged = {**target, **{key: value for key, value in change.items() if not isinstance(value, dict)}}
+    for key, value in change.items():
+        if isinstance(value, dict):
+            merged[key] = _merged(merged.get(key) or {}, value)
+    return {key: value for key, value in merged.items() if value is not None}
 
 
 def _now() -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tidegate.airflow.attempts import Order, amount
 from tidegate.airflow.identity import UNMAPPED, Identity, path_part
 from tidegate.airflow.spec import SpecError, platform, step_spec
+
+if TYPE_CHECKING:
+    from tidegate.airflow.credentials import Credentials
 
 
 def make_order(
@@ -20,6 +23,7 @@ def make_order(
     params: Any,  # noqa: ANN401 - whatever the templates gave
     inputs: Any,  # noqa: ANN401
     output: Any,  # noqa: ANN401
+    credentials: Credentials | None = None,
 ) -> Order:
     """Return what to run, out of the ConfigMap's data and the rendered fields.
 
@@ -36,7 +40,16 @@ def make_order(
         params=plain(params),
         inputs={name: shared.url(_text(step, f"input {name!r}", value)) for name, value in inputs.items()},
         output=shared.url(_text(step, "output", output) if output else default_output(run)),
+        credentials=credentials,
     )
+
+
+def lines(order: Order) -> list[str]:
+    """What runs, for the task log: Airflow shows no rendered fields of a task without a worker."""
+    named = {"image": order.spec.image, "params": dict(order.params), "inputs": dict(order.inputs)}
+    if order.credentials:
+        named["connection"] = order.credentials.connection
+    return [f"{name} {value}" for name, value in {**named, "output": order.output}.items()]
 
 
 def default_output(run: Identity) -> str:

@@ -1,7 +1,8 @@
 """Remove pods whose try is over, and old finished ones: the net behind everything that can be killed.
 
 Reads: the pods of the steps' namespace, then the task instances they name from Airflow's database. Writes: deletes
-pods. Again: it decides from what is there each time; two at once do no harm, since every delete names a uid.
+pods, and Secrets that were made for pods which have ended. Again: it decides from what is there each time; two at once
+do no harm, since every delete names a uid.
 
 Airflow's database is asked and not its REST API, since it must work while the API server is the one that is down, one
 query answers for all pods, and no person's password is needed. Only `task_instance.id` and `.state` are read; the id
@@ -23,7 +24,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Column, MetaData, String, Table, Uuid, create_engine, make_url, select
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from tidegate.airflow import notice
 from tidegate.airflow.attempts import TI_ID, unfinished
+from tidegate.airflow.credentials import left_behind, take_back
 from tidegate.airflow.identity import PREFIX
 from tidegate.airflow.kube import Kube
 from tidegate.airflow.spec import steps_namespace
@@ -146,9 +149,33 @@ async def reconcile(
     known = await asyncio.to_thread(states, [_ti_id(pod) for pod in found])
     removals = plan(found, known, now=datetime.now(tz=UTC), kept=kept, kept_for=kept_for)
     if not dry_run:
-        for removal in removals:
-            await pods.delete(removal.name, uid=removal.uid)
+        await _tidy(pods, found, removals, known)
     return removals
+
+
+async def _tidy(pods: Pods, found: Sequence[Pod], removals: Sequence[Removal], states: Mapping[str, str]) -> None:
+    """Tell those that listen why they go, delete what goes, and the Secrets of pods that have ended."""
+    going = {removal.uid for removal in removals}
+    last = [pod for pod in found if pod["metadata"]["uid"] in going and unfinished(pod) and not _followed(pod, found)]
+    await notice.tell(pods, last, why="the task was stopped in Airflow")
+    for removal in removals:
+        await pods.delete(removal.name, uid=removal.uid)
+    for pod in found:
+        ended = not unfinished(pod) and states.get(_ti_id(pod)) not in LIVING
+        if ended and left_behind(pod) and pod["metadata"]["uid"] not in going:
+            await take_back(pods, pod)
+
+
+def _followed(pod: Pod, others: Sequence[Pod]) -> bool:
+    """Whether a later try of the same task instance is at work: what this one began elsewhere is the other's now."""
+    return any(
+        unfinished(other) and _ti_id(other) != _ti_id(pod) and _instance(other) == _instance(pod) for other in others
+    )
+
+
+def _instance(pod: Pod) -> tuple[str, ...]:
+    labels = pod["metadata"].get("labels", {})
+    return tuple(labels.get(f"{PREFIX}{key}", "") for key in ("dag", "task", "run", "map-index"))
 
 
 def airflow_engine() -> Engine:

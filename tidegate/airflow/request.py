@@ -34,6 +34,8 @@ class Asked:
     run_params: Mapping[str, Any] = field(default_factory=dict)
     """Of the whole run; shown, no part of the key."""
     force: bool = False
+    credentials: str = ""
+    """The Airflow connection that the step's pod is given; what it says is no part of the work, its id is."""
     log_url: str = ""
     """Of the try."""
     named_output: bool = False
@@ -97,6 +99,8 @@ async def make_request(order: Order, asked: Asked, *, probe: Probe, pods: Pods) 
     seen = (asyncio.to_thread(_identity, url, asked, probe) for url in order.inputs.values())
     inputs = dict(zip(order.inputs, await asyncio.gather(*seen), strict=True))
     secrets = {order.spec.secret: await pods.secret_version(order.spec.secret)} if rules.secret_versions else {}
+    if asked.credentials:
+        secrets[f"connection {asked.credentials}"] = ""
     try:
         key = key_of(
             step=order.spec.name,

@@ -83,10 +83,16 @@ def _fetch(url: str) -> bytes:
 
 
 def values(result: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the XComs of a result: `return_value` (its `value`, or all of it), and each output's URL by its name."""
+    """Return the XComs of a result: `return_value` (its `value`, or all of it), and each output's URL by its name.
+
+    Where `value` is an object, its texts are XComs of their own too: `task.output["id"]`.
+    """
     named = {output["name"]: output["url"] for output in result.get("outputs", [])}
     told = {name: value for name, value in result.items() if name != USAGE}
-    return {RETURN_VALUE: result.get("value", told), **named}
+    value = result.get("value", told)
+    texts = value.items() if "value" in result and isinstance(value, dict) else ()
+    own = {key: text for key, text in texts if isinstance(text, str) and key and key not in RESERVED}
+    return {**own, **named, RETURN_VALUE: value}
 
 
 def mapped_length(value: Any) -> int | None:  # noqa: ANN401 - any JSON
@@ -104,6 +110,11 @@ async def hand_back(found: Mapping[str, Any], run: Identity) -> None:
         await asked(partial(XCom.aset, key=key, value=value, **_of(run), _mapped_length=length))
     if run.try_number > 1:
         await asked(lambda: task_runner.SUPERVISOR_COMMS.asend(DeleteXCom(key=FAILURE, **_of(run))))
+
+
+async def leave_value(name: str, value: Any, run: Identity) -> None:  # noqa: ANN401 - any JSON
+    """Write one value of a step that goes on."""
+    await asked(partial(XCom.aset, key=name, value=value, **_of(run)))
 
 
 async def leave_failure(failure: Failure, run: Identity, *, step: str) -> None:

@@ -26,7 +26,9 @@ NAMESPACE = "tidegate-steps"
 PLATFORM_KEY = "_platform"
 """Key of what all steps share."""
 
-OURS = frozenset({"TIDEGATE_PARAMS", "TIDEGATE_INPUTS", "TIDEGATE_OUTPUT", "TIDEGATE_RUN", "TIDEGATE_RESULT"})
+OURS = frozenset({
+    "TIDEGATE_INPUTS", "TIDEGATE_OUTPUT", "TIDEGATE_PARAMS", "TIDEGATE_RESULT", "TIDEGATE_RUN", "TIDEGATE_STOPPED_FILE",
+})  # fmt: skip
 """Variables that carry the step contract, so no setting may carry them."""
 
 
@@ -69,6 +71,8 @@ class StepSpec:
     """The Secret of this step."""
     secret_keys: tuple[str, ...] = ()
     """Keys of that Secret; each becomes the variable of the same name."""
+    cancel_notice: bool = False
+    """Whether it is told, before its pod is deleted, that a person stopped the task; see `tidegate.airflow.notice`."""
     active_deadline_seconds: int = 3600
     """After so many seconds the pod is stopped, whatever it does."""
     node_selector: Mapping[str, str] = field(default_factory=dict)

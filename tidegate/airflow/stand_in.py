@@ -19,6 +19,7 @@ from airflow.sdk.api.datamodels._generated import VariableResponse
 from airflow.sdk.exceptions import ErrorType
 from airflow.sdk.execution_time import task_runner
 from airflow.sdk.execution_time.comms import (
+    ConnectionResult,
     DeleteXCom,
     ErrorResponse,
     GetConnection,
@@ -26,6 +27,7 @@ from airflow.sdk.execution_time.comms import (
     GetTICount,
     GetVariable,
     GetXCom,
+    MaskSecret,
     OKResponse,
     SetXCom,
     TaskStatesResult,
@@ -115,6 +117,7 @@ class FakeAirflow:
     Args:
         xcoms: What other tasks left.
         state: What the task's state is when somebody asks.
+        connections: By id, fields of the connections that there are: conn_type, login, password, extra (text) …
     """
 
     xcoms: Mapping[str, Mapping[str, Any]]
@@ -122,6 +125,7 @@ class FakeAirflow:
     written: dict[str, Any] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    connections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     async def asend(self, message: Any) -> Any:  # noqa: ANN401 - Airflow's messages
         """Answer as the supervisor does."""
@@ -135,7 +139,9 @@ class FakeAirflow:
         if isinstance(message, (SetXCom, DeleteXCom)):
             return self._write(message)
         if isinstance(message, GetConnection):
-            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+            return self._connection(message.conn_id)
+        if isinstance(message, MaskSecret):
+            return OKResponse(ok=True)
         if isinstance(message, GetXCom):
             return XComResult(key=message.key, value=self._xcom(message))
         if isinstance(message, GetTICount):
@@ -150,6 +156,12 @@ class FakeAirflow:
                 VariableResponse(key=message.key, value=self.variables.get(message.key))
             )
         return None
+
+    def _connection(self, conn_id: str) -> ConnectionResult | ErrorResponse:
+        if conn_id not in self.connections:
+            return ErrorResponse(error=ErrorType.CONNECTION_NOT_FOUND)
+        fields = dict.fromkeys(("host", "schema", "login", "password", "port", "extra")) | {"conn_id": conn_id}
+        return ConnectionResult.model_validate(fields | dict(self.connections[conn_id]))
 
     def _write(self, message: SetXCom | DeleteXCom) -> OKResponse:
         if isinstance(message, DeleteXCom):

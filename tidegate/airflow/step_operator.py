@@ -56,6 +56,7 @@ class StepOperator(KubernetesPodOperator):
         start_timeout, schedule_timeout: For image and start, and for a node with room.
         queue_timeout: For the same work under way elsewhere, and for a place where the chart sets limits.
         connection: An Airflow connection to another cluster than the one Airflow runs in.
+        credentials: An Airflow connection whose content the step's pod is given, see `tidegate.airflow.credentials`.
         force: True runs it whatever the ledger has recorded; a run's conf can say so too, see `request.FORCE`.
         kwargs: Options of any Airflow task, such as `retries`; none that describe the pod.
     """
@@ -77,6 +78,7 @@ class StepOperator(KubernetesPodOperator):
         schedule_timeout: timedelta = TIMEOUTS["schedule_timeout"],
         queue_timeout: timedelta = TIMEOUTS["queue_timeout"],
         connection: str | None = None,
+        credentials: str | None = None,
         force: bool = False,
         **kwargs: Any,  # noqa: ANN401 - Airflow's own
     ) -> None:
@@ -90,7 +92,7 @@ class StepOperator(KubernetesPodOperator):
         self.step_params = {} if step_params is None else step_params
         self.inputs = {} if inputs is None else inputs
         self.output_url = output_url
-        self.worker, self.force = worker, force
+        self.worker, self.force, self.credentials = worker, force, credentials
         self.timeout, self.queue_timeout, self.connection = own, queue_timeout, connection
         self.start_timeout, self.schedule_timeout = start_timeout, schedule_timeout
         self.path, self.path_reason = paths.choose(vars(self), worker=worker, version=airflow_version())
@@ -183,6 +185,7 @@ def _settings(options: Mapping[str, Any]) -> dict[str, Any]:
         "queue": options["queue_timeout"].total_seconds(),
         "retries": options.get("retries") or 0,
         "connection": options.get("connection"),
+        "credentials": options.get("credentials"),
         "force": bool(options.get("force")),
     }
 

@@ -72,6 +72,7 @@ def run_step(
     run_id: str = "test",
     conf: Mapping[str, Any] | None = None,
     xcoms: Mapping[str, Mapping[str, Any]] | None = None,
+    connections: Mapping[str, Mapping[str, Any]] | None = None,
     logical_date: datetime | None = datetime(2026, 1, 1, tzinfo=UTC),
     map_index: int = -1,
     try_number: int = 1,
@@ -88,12 +89,13 @@ def run_step(
         run_id: Of the run; a cluster keeps the pods of earlier ones.
         conf: The run's conf, which fills the DAG's params.
         xcoms: What other tasks left: task id to key to value (a list of them for a mapped task).
+        connections: Airflow's connections by id, fields by name (`conn_type`, `login`, `password`, `extra` as text).
         logical_date: Of the run; None is a run without.
         map_index: Which instance of a mapped task.
         try_number: From 1.
     """
     local = LocalPods(config=config or _config(commands or {}, store_root), commands=commands)
-    comms = FakeAirflow(xcoms or {})
+    comms = FakeAirflow(xcoms or {}, connections=connections or {})
     trigger = make_trigger(
         task,
         conf=conf,

@@ -1,8 +1,9 @@
 """A step's life in the triggerer: from its templates to its values, without a worker.
 
-Reads: the ConfigMap of steps, upstream XComs, pods and their logs. Writes: pods, XComs of its own task instance, the
-task log. Again: Airflow may start it several times for the same try, even twice at once (a triggerer that froze): it
-finds its pod by name. It is cancelled without harm: only `on_kill`, after asking for the task's state, ends a pod.
+Reads: the ConfigMap of steps, upstream XComs, one Airflow connection where its pod is given one, pods and their logs.
+Writes: pods and what belongs to them, XComs of its own task instance, the task log. Again: Airflow may start it several
+times for the same try, even twice at once (a triggerer that froze): it finds its pod by name. It is cancelled without
+harm: only `on_kill`, after asking for the task's state, ends a pod.
 
     run() ---- success ------------------> XComs, TaskSuccessEvent               no worker
           ---- failure, may be retried --> TaskFailedEvent                       no worker
@@ -21,13 +22,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from tidegate.airflow import results
+from tidegate.airflow import credentials, results
+from tidegate.airflow.early import Early
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.follow import micros
 from tidegate.airflow.identity import UNMAPPED, Identity, date_of
 from tidegate.airflow.kill import end_pods, in_background
 from tidegate.airflow.links import log_url
-from tidegate.airflow.order import make_order
+from tidegate.airflow.order import lines, make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
 from tidegate.airflow.request import Asked, forced, make_request, run_params
@@ -50,6 +52,11 @@ if TYPE_CHECKING:
 RENDER_SECONDS = 120.0
 """A template or an upstream value that Airflow does not answer within this is given up: it would hang for ever."""
 
+_KEPT = (
+    "step", "step_params", "inputs", "output_url", "namespace", "worker", "budgets", "queue", "retries", "connection",
+    "mapped", "rendered", "logical_date", "force", "credentials",
+)  # fmt: skip
+
 _NOT_CONFIGURED = (SpecError, TemplateError, ReferenceError_)
 
 
@@ -69,6 +76,7 @@ class StepTrigger(BaseTrigger):
         rendered: Whether a worker has rendered the fields already.
         logical_date: Of the run, where a worker started the step; the triggerer knows it otherwise.
         force: Whether it runs whatever the ledger has recorded.
+        credentials: An Airflow connection whose content its pod is given, or None.
     """
 
     def __init__(
@@ -88,13 +96,16 @@ class StepTrigger(BaseTrigger):
         rendered: bool = False,
         logical_date: str = "",
         force: bool = False,
+        credentials: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.step, self.step_params, self.inputs, self.output_url = step, step_params, inputs, output_url
         self.namespace, self.worker, self.budgets, self.queue = namespace, worker, budgets or {}, queue
         self.retries, self.connection, self.mapped = retries, connection, mapped or []
         self.rendered, self.logical_date, self.force = rendered, logical_date, force
+        self.credentials = credentials
         self._asked, self._work = Asked(force=force), None  # type: tuple[Asked, Work | None]
+        self._early: Early | None = None
         self._context: Context | None = None
         self._run: Identity | None = None
         self._say: Any = structlog.get_logger("tidegate.step")
@@ -102,25 +113,7 @@ class StepTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return everything needed to make it again; keys may be added, never taken away."""
-        return (
-            f"{StepTrigger.__module__}.{StepTrigger.__qualname__}",
-            {
-                "step": self.step,
-                "step_params": self.step_params,
-                "inputs": self.inputs,
-                "output_url": self.output_url,
-                "namespace": self.namespace,
-                "worker": self.worker,
-                "budgets": self.budgets,
-                "queue": self.queue,
-                "retries": self.retries,
-                "connection": self.connection,
-                "mapped": self.mapped,
-                "rendered": self.rendered,
-                "logical_date": self.logical_date,
-                "force": self.force,
-            },
-        )
+        return f"{StepTrigger.__module__}.{StepTrigger.__qualname__}", {name: getattr(self, name) for name in _KEPT}
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:  # noqa: ARG002
         """Only keep the context: rendering here could hang or fail outside of `run`, which catches everything."""
@@ -159,12 +152,13 @@ class StepTrigger(BaseTrigger):
 
     async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Result | Failure:
         config = await watch.pods.config(CONFIG_MAP)
-        order = make_order(config, run, step=self.step, namespace=self.namespace, **fields)
+        given = await credentials.read(self.credentials) if self.credentials else None
+        order = make_order(config, run, step=self.step, namespace=self.namespace, credentials=given, **fields)
         self._show(order)
+        self._early = Early(run, say=self._say.info)
         asked = replace(self._asked, named_output=bool(fields["output"]))
-        work = Work(order, asked, watch=watch, config=config, say=self._say.info, emit=self._emit)
-        self._work = work
-        return await work.result(budgets=self._budgets(), queue=self.queue)
+        self._work = Work(order, asked, watch=watch, config=config, say=self._say.info, emit=self._emit)
+        return await self._work.result(budgets=self._budgets(), queue=self.queue)
 
     async def question(self, config: Mapping[str, str], *, probe: Probe, pods: Pods) -> Request:
         """What `run` would ask the ledger, given the ConfigMap's data: for `tidegate plan`."""
@@ -175,6 +169,8 @@ class StepTrigger(BaseTrigger):
         return await make_request(order, asked, probe=probe, pods=pods)
 
     async def _event(self, outcome: Result | Failure) -> TriggerEvent:
+        if self._early is not None:
+            await self._early.done()
         if not isinstance(outcome, Failure):
             return await self._succeeded(results.values(outcome), outcome)
         for line in outcome.text(step=self.step).splitlines():
@@ -237,7 +233,9 @@ class StepTrigger(BaseTrigger):
         context: dict[str, Any] = dict(self._context or {})
         conf = getattr(context.get("dag_run"), "conf", None)
         force = self.force or forced(conf, task_id=run.task_id, step=self.step)
-        self._asked = Asked(run_params=run_params(context), force=force, log_url=log_url(run))
+        self._asked = Asked(
+            run_params=run_params(context), force=force, credentials=self.credentials or "", log_url=log_url(run)
+        )
 
     def _forget(self) -> None:
         """Let go of the DAG that Airflow unpacked for this trigger alone: five hundred of them are gigabytes."""
@@ -254,17 +252,17 @@ class StepTrigger(BaseTrigger):
         return Budgets(**given)
 
     def _show(self, order: Order) -> None:
-        """Write what runs into the task log: Airflow shows no rendered fields of a task without a worker."""
+        """Write into the task log what runs, and where it starts and ends."""
         finish = "a worker" if self.worker else "the triggerer"
         start = "a worker" if self.rendered else "the triggerer"
         self._say.info("step %s, started by %s, finished by %s", self.step, start, finish)
-        self._say.info("image %s", order.spec.image)
-        self._say.info("params %s", dict(order.params))
-        self._say.info("inputs %s", dict(order.inputs))
-        self._say.info("output %s", order.output)
+        for line in lines(order):
+            self._say.info("%s", line)
 
     def _emit(self, text: str, stamp: str) -> None:
-        """Write a line of the pod's log with the time at which the pod printed it."""
+        """Write a line of the pod's log with the time at which the pod printed it; one that tells a value is kept."""
+        if self._early is not None and self._early.take(text):
+            return
         if stamp:
             self._pod_log.info(text, timestamp=micros(stamp))
         else:

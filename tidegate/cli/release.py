@@ -30,7 +30,12 @@ TIMEOUT = "20m"
 READY_SECONDS = 600.0
 HISTORY = 5
 """Revisions that helm keeps."""
-DEVCLOUD = {"datalake": "datalake", "git_server": "gitServer", "weather_api": "weatherApi"}
+DEVCLOUD = {
+    "azure_ml_api": "azureMlApi",
+    "datalake": "datalake",
+    "git_server": "gitServer",
+    "weather_api": "weatherApi",
+}
 """Image of a stand-in -> its key in the values' `devcloud`."""
 STEP_IMAGES_NOT = ("base", "airflow", *DEVCLOUD)
 """Images of the list that are no steps."""

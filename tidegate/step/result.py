@@ -15,7 +15,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidegate.step.errors import StepError
 
@@ -59,6 +59,8 @@ class Result:
     """Finite numbers by name."""
     summary: str = ""
     """One line for people."""
+    value: Any = None
+    """Any JSON: what later tasks get as the step's return value, instead of all of the above. None for that."""
 
     def __post_init__(self) -> None:
         bad = [name for name, value in self.metrics.items() if not math.isfinite(value)]
@@ -70,8 +72,9 @@ class Result:
     def to_json(self, *, usage: Usage | None = None) -> bytes:
         """UTF-8 JSON on one line."""
         body = {"outputs": [asdict(output) for output in self.outputs], "metrics": dict(self.metrics)}
+        own = {} if self.value is None else {"value": self.value}
         used = {"usage": asdict(usage)} if usage else {}
-        return json.dumps({**body, "summary": self.summary, **used}, ensure_ascii=False).encode()
+        return json.dumps({**body, "summary": self.summary, **own, **used}, ensure_ascii=False).encode()
 
 
 def write(result: Result, path: str, *, store: Store, prefix: Prefix | None, usage: Usage | None = None) -> None:

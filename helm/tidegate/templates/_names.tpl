@@ -52,9 +52,9 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 {{- end }}
 
-{{/* Name of a step in Kubernetes. */}}
+{{/* Name of a step or a pipeline in Kubernetes. */}}
 {{- define "tidegate.dashed" -}}
-{{ . | replace "_" "-" }}
+{{ . | lower | replace "_" "-" }}
 {{- end }}
 
 {{/* Labels of every Airflow pod, whichever chart made it. */}}

@@ -6,9 +6,11 @@
     skip      such calls that go well before; 0 by default
     times     such calls that go wrong; 1 by default
     do        status: answered with `status` and `headers`, and not carried out
+              fail: carried out, and answered with `status` all the same
               lose: carried out, and the connection closed without an answer
               slow: carried out, and answered after `seconds`
               torn: carried out, and only the first half of the answer sent
+A stand-in may have more to tell there: `GET /<name>`, and to forget: `DELETE /<name>`.
 `GET /faults` tells which wait, which were taken, in order, and of which slow calls the answer has been held back: those
 are carried out by then. `DELETE /faults` forgets all.
 The endpoint has a port of its own, so that who reaches the stand-in need not reach this.
@@ -26,9 +28,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
-KINDS = ("status", "lose", "slow", "torn")
+KINDS = ("status", "fail", "lose", "slow", "torn")
 
 
 @dataclass
@@ -109,12 +113,15 @@ class Faults:
 
 class _Admin(BaseHTTPRequestHandler):
     faults: Faults
+    tells: Mapping[str, Callable[[], dict[str, Any]]]
+    forgets: Mapping[str, Callable[[], None]]
 
     def do_GET(self) -> None:
-        self._send(200 if self.path == "/faults" else 404)
+        tell = self.tells.get(self.path.strip("/"))
+        self._send(200 if tell or self.path == "/faults" else 404, tell() if tell else None)
 
     def do_DELETE(self) -> None:
-        self.faults.forget()
+        self.forgets.get(self.path.strip("/"), self.faults.forget)()
         self._send(200)
 
     def do_POST(self) -> None:
@@ -138,17 +145,32 @@ class _Admin(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def serve(handler: type[BaseHTTPRequestHandler], *, listen: str, admin: str, **known: object) -> None:
+def serve(
+    handler: type[BaseHTTPRequestHandler],
+    *,
+    listen: str,
+    admin: str,
+    tls: ssl.SSLContext | None = None,
+    tells: Mapping[str, Callable[[], dict[str, Any]]] | None = None,
+    forgets: Mapping[str, Callable[[], None]] | None = None,
+    **known: object,
+) -> None:
     """Answer as `handler` until SIGTERM; it finds `known` and its `faults` as attributes.
 
     Args:
         handler: The stand-in's own.
         listen: Its `host:port`.
         admin: The `host:port` where faults are told.
+        tls: For the stand-in's own port, where it is to be https.
+        tells: What else the admin endpoint tells, by name.
+        forgets: What else it forgets, by name.
         known: What else a request needs to know.
     """
     faults = Faults()
-    server, telling = _bound(handler, listen, faults=faults, **known), _bound(_Admin, admin, faults=faults)
+    server = _bound(handler, listen, faults=faults, **known)
+    telling = _bound(_Admin, admin, faults=faults, tells=tells or {}, forgets=forgets or {})
+    if tls:  # the handshake is left to the thread of the request: nobody may hold up the others
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     threading.Thread(target=telling.serve_forever, daemon=True).start()
     signal.signal(signal.SIGTERM, _stop)
     with server:

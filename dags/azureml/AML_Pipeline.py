@@ -1,0 +1,33 @@
+"""A pipeline of three components, train, score and evaluate, submitted and not waited for.
+
+It is described in `assets/pipeline/pipeline.yml`, in the SDK's own words.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from tidegate.airflow.azureml import (
+    AzureMachineLearningCreateJobOperator,
+    beside,
+)
+from tidegate.airflow.notify import Notify
+
+with DAG(
+    "AML_Pipeline",
+    schedule="0 17 * * *",
+    start_date=datetime(2021, 1, 1, tzinfo=UTC),
+    catchup=False,
+    max_active_runs=1,
+    is_paused_upon_creation=True,
+    tags=["AML"],
+    doc_md=__doc__,
+    default_args={
+        "conn_id": "AML_TEST_CONNECTION",
+        "retries": 2,
+        "retry_delay": timedelta(minutes=1),
+        "on_failure_callback": Notify(),
+    },
+):
+    files = beside(__file__, "assets/pipeline")
+    AzureMachineLearningCreateJobOperator(task_id="pipeline", job=files["pipeline.yml"], files=files)

@@ -1,0 +1,46 @@
+"""Serve at `AZURE_ML_API_LISTEN` and `AZURE_ML_API_ADMIN` (host:port), with TLS.
+
+`AZURE_ML_API_URL` is how it is reached: https://host:port. `AZURE_ML_API_CERTIFICATE` and `AZURE_ML_API_PRIVATE_KEY`
+name PEM files. `AZURE_ML_API_CLIENT_SECRET` is what service principals sign in with. `AZURITE_URL`, `AZURITE_ACCOUNT`
+and `AZURITE_KEY` are the storage account; `AZURE_ML_API_STORAGE_SUFFIX` is host:port after `<account>.blob.`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from azure_ml_api.server import serve
+from azure_ml_api.storage import Storage
+from azure_ml_api.world import World
+
+NAMES = (
+    *("AZURE_ML_API_LISTEN", "AZURE_ML_API_ADMIN", "AZURE_ML_API_URL", "AZURE_ML_API_CERTIFICATE"),
+    *("AZURE_ML_API_PRIVATE_KEY", "AZURE_ML_API_CLIENT_SECRET", "AZURE_ML_API_STORAGE_SUFFIX"),
+    *("AZURITE_URL", "AZURITE_ACCOUNT", "AZURITE_KEY"),
+)
+
+
+def main() -> None:
+    """Serve until SIGTERM, or say what is not set."""
+    missing = [f"${name}" for name in NAMES if not os.environ.get(name)]
+    if missing:
+        sys.exit(f"set {', '.join(missing)}")
+    given = {name: os.environ[name] for name in NAMES}
+    storage = Storage(
+        account=given["AZURITE_ACCOUNT"],
+        key=given["AZURITE_KEY"],
+        upstream=given["AZURITE_URL"],
+        suffix=given["AZURE_ML_API_STORAGE_SUFFIX"],
+    )
+    world = World(url=given["AZURE_ML_API_URL"], secret=given["AZURE_ML_API_CLIENT_SECRET"], storage=storage)
+    serve(
+        world,
+        listen=given["AZURE_ML_API_LISTEN"],
+        admin=given["AZURE_ML_API_ADMIN"],
+        certificate=given["AZURE_ML_API_CERTIFICATE"],
+        private_key=given["AZURE_ML_API_PRIVATE_KEY"],
+    )
+
+
+main()

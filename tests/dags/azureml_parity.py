@@ -1,0 +1,211 @@
+"""What airflow-provider-azure-machinelearning (361abb1) could do, and the test that shows it here.
+
+One row for each operator, parameter and behaviour: where it stands in our inventory of the original, what it is, and
+the tests. `test_azureml_parity` checks that every named test exists and that nothing of the original lacks a row.
+"""
+
+from __future__ import annotations
+
+CONNECTION = "tests/dags/test_azureml_connection.py"
+OPERATORS = "tests/dags/test_azureml_operators.py"
+END_TO_END = "tests/dags/test_azureml_end_to_end.py"
+PARITY_TEST = "tests/dags/test_azureml_parity.py"
+CREDENTIALS = "tests/steps/test_credentials.py"
+KILL = "tests/steps/test_kill.py"
+JOBS, ASSETS, COMPUTES, ENDPOINTS, CANCEL, SIGN_IN, SPEC = (
+    f"tests/jobs/azure_ml/test_{name}.py"
+    for name in ("jobs", "assets", "computes", "endpoints", "cancel", "sign_in", "spec")
+)
+
+ORIGINAL: dict[str, frozenset[str]] = {
+    "CreateJob": frozenset({"job", "waiting"}),
+    "CreateComputeResource": frozenset({"compute", "waiting"}),
+    "DeleteComputeResource": frozenset({"compute_name", "waiting"}),
+    "CreateEnvironment": frozenset({"environment"}),
+    "CreateData": frozenset({"data_asset"}),
+    "RegisterModel": frozenset({"model"}),
+    "LoadAndRegisterComponent": frozenset({"source"}),
+    "CreateEndpoint": frozenset({"endpoint", "waiting"}),
+    "DeleteEndpoint": frozenset({"endpoint_name", "endpoint_type", "waiting"}),
+    "DeployEndpoint": frozenset({"deployment", "waiting"}),
+}
+"""The original's ten operators, without what is before and after their names, and the parameters of each."""
+
+WAITING = {"CreateComputeResource": True, "DeleteComputeResource": True, "CreateJob": False, "CreateEndpoint": False,
+           "DeleteEndpoint": False, "DeployEndpoint": False}  # fmt: skip
+"""Whether the original waits unless told otherwise."""
+
+DAGS = (
+    "AML_AutoML", "AML_CommandJob", "AML_Component", "AML_Compute", "AML_Data", "AML_Endpoint", "AML_Environment",
+    "AML_ParallelJob", "AML_Pipeline", "AML_Pipeline_2Subs", "AML_PythonVirtualenv", "AML_SweepJob",
+)  # fmt: skip
+
+ACTIONS = f"{OPERATORS}::test_what_an_operator_asks_of_the_step"
+RUNS = f"{END_TO_END}::test_a_pipeline_runs_to_its_end"
+
+ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "1.2",
+        "type id, display name, testable",
+        (f"{CONNECTION}::test_airflow_shows_the_form_without_flask_appbuilders_widgets",),
+    ),
+    (
+        "1.2",
+        "hidden fields schema, port, host, extra",
+        (f"{CONNECTION}::test_airflow_shows_the_form_without_flask_appbuilders_widgets",),
+    ),
+    ("1.2", "Client ID is login, Secret is password", (f"{CONNECTION}::test_short_and_long_keys_are_read",)),
+    (
+        "1.2",
+        "Tenant ID, Subscription ID, Resource Group Name, Workspace Name in the extra",
+        (f"{CONNECTION}::test_short_and_long_keys_are_read",),
+    ),
+    ("1.2", "all six are wanted", (f"{CONNECTION}::test_all_that_is_missing_is_told_at_once_by_the_forms_labels",)),
+    ("1.2", "the Test button", (f"{END_TO_END}::test_the_test_button_reads_the_workspace",)),
+    ("1.2", "service principal with client secret", (f"{SIGN_IN}::test_ping_signs_in_and_looks_at_the_workspace",)),
+    (
+        "1.2",
+        "several connections, workspaces and subscriptions in one DAG",
+        (RUNS, f"{OPERATORS}::test_each_task_has_the_workspace_of_its_own_connection"),
+    ),
+    ("1.3", "get_client, kept", (f"{CONNECTION}::test_two_clients_of_a_hook_are_one",)),
+    ("1.3", "get_credentials, the 6-tuple; nothing logged", (f"{CONNECTION}::test_the_hook_gives_the_six_parts",)),
+    ("1.3", "no connection named is an error", (f"{CONNECTION}::test_the_hook_without_a_connection_says_so",)),
+    (
+        "1.3",
+        "login or password missing is an error",
+        (f"{CONNECTION}::test_all_that_is_missing_is_told_at_once_by_the_forms_labels",),
+    ),
+    ("1.3", "get_package_signature, user agent", (f"{CONNECTION}::test_the_client_says_who_it_is",)),
+    ("1.4", "conn_id, also in default_args", (f"{OPERATORS}::test_a_default_connection_may_stand_in_default_args",)),
+    ("1.4", "white background, blue text", (f"{OPERATORS}::test_the_link_reaches_the_ui_without_a_worker",)),
+    ("1.4", "CreateJob job", (ACTIONS, f"{JOBS}::test_every_kind_of_job_of_the_original_is_submitted")),
+    ("1.4", "CreateJob waiting", (f"{JOBS}::test_a_job_with_local_code_is_submitted_and_waited_for",)),
+    (
+        "1.4",
+        "CreateJob returns the name; job_id and job_end_point",
+        (f"{JOBS}::test_a_job_with_local_code_is_submitted_and_waited_for",),
+    ),
+    ("1.4", "CreateJob prints the job's log while it waits", (f"{JOBS}::test_the_jobs_own_log_is_printed",)),
+    ("1.4", "CreateJob cancels on kill", (f"{CANCEL}::test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it",)),
+    ("1.4", "CreateComputeResource compute: there is success, unchanged", (f"{COMPUTES}::test_ensure_makes_it_once",)),
+    (
+        "1.4",
+        "CreateComputeResource waiting",
+        (f"{COMPUTES}::test_without_waiting_it_returns_once_azure_has_accepted_it",),
+    ),
+    (
+        "1.4",
+        "DeleteComputeResource compute_name",
+        (f"{COMPUTES}::test_delete_says_whether_there_was_something_to_delete",),
+    ),
+    ("1.4", "DeleteComputeResource waiting", (ACTIONS,)),
+    ("1.4", "CreateEnvironment environment", (f"{ASSETS}::test_name_version_and_page_are_handed_on",)),
+    (
+        "1.4",
+        "CreateData data_asset, local paths are uploaded",
+        (f"{ASSETS}::test_local_files_are_uploaded_and_their_path_handed_on",),
+    ),
+    (
+        "1.4",
+        "RegisterModel model, from files or a job's outputs",
+        (f"{ASSETS}::test_a_model_of_a_jobs_outputs_needs_no_upload",),
+    ),
+    ("1.4", "LoadAndRegisterComponent source", (f"{OPERATORS}::test_a_component_comes_from_its_files", ACTIONS)),
+    (
+        "1.4",
+        "LoadAndRegisterComponent leaves one that is there",
+        (f"{ASSETS}::test_two_executions_of_a_run_make_one_version",),
+    ),
+    (
+        "1.4",
+        "CreateEndpoint endpoint: online or batch, there is success",
+        (f"{ENDPOINTS}::test_ensure_makes_it_once_and_delete_says_whether_it_was_there",),
+    ),
+    (
+        "1.4",
+        "CreateEndpoint of an unknown kind",
+        (f"{ENDPOINTS}::test_the_schema_says_which_kind_and_without_it_the_parameter_must",),
+    ),
+    ("1.4", "CreateEndpoint waiting", (ACTIONS,)),
+    (
+        "1.4",
+        "DeleteEndpoint endpoint_name",
+        (f"{ENDPOINTS}::test_ensure_makes_it_once_and_delete_says_whether_it_was_there",),
+    ),
+    (
+        "1.4",
+        "DeleteEndpoint endpoint_type",
+        (f"{OPERATORS}::test_an_unknown_kind_of_endpoint_is_refused_when_the_dag_is_parsed",),
+    ),
+    ("1.4", "DeleteEndpoint waiting", (ACTIONS,)),
+    (
+        "1.4",
+        "DeployEndpoint deployment",
+        (f"{ENDPOINTS}::test_a_deployment_gets_its_traffic_and_a_batch_one_becomes_the_default",),
+    ),
+    ("1.4", "DeployEndpoint waiting", (f"{OPERATORS}::test_traffic_without_waiting_is_refused", ACTIONS)),
+    ("1.4", "polling of what takes long", (f"{COMPUTES}::test_an_outage_in_the_middle_of_an_operation_is_waited_out",)),
+    ("1.4", "link: job page", (f"{OPERATORS}::test_the_link_is_there_before_the_end_and_after_a_failure",)),
+    ("1.4", "link: computes", (f"{COMPUTES}::test_ensure_makes_it_once",)),
+    ("1.4", "link: environments", (f"{ASSETS}::test_name_version_and_page_are_handed_on",)),
+    *(("1.5", dag_id, (RUNS,)) for dag_id in DAGS),
+    (
+        "1.5",
+        "original ids, tag AML, switched off at first",
+        (f"{END_TO_END}::test_there_are_twelve_by_their_original_ids_paused_until_somebody_wants_them",),
+    ),
+)
+
+DEFECTS: dict[int, tuple[str, tuple[str, ...]]] = {
+    1: ("metadata that pip refuses", (f"{CONNECTION}::test_the_images_metadata_says_what_the_package_says",)),
+    2: (
+        "example DAGs fail to import",
+        (f"{END_TO_END}::test_there_are_twelve_by_their_original_ids_paused_until_somebody_wants_them",),
+    ),
+    3: ("form fields vanish", (f"{CONNECTION}::test_airflow_shows_the_form_without_flask_appbuilders_widgets",)),
+    4: (
+        "cancel on kill raises",
+        (
+            f"{CANCEL}::test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it",
+            f"{KILL}::test_a_step_that_listens_is_told_that_a_person_stopped_its_task",
+        ),
+    ),
+    5: ("a cancelled job is a success", (f"{JOBS}::test_no_end_but_completed_is_success",)),
+    6: (
+        "a retry submits again",
+        (f"{JOBS}::test_two_executions_make_one_job", f"{END_TO_END}::test_a_second_try_makes_no_second_job"),
+    ),
+    7: ("a restart loses the job", (f"{JOBS}::test_an_execution_beside_a_running_one_attaches_to_its_job",)),
+    8: ("get_client twice raises", (f"{CONNECTION}::test_two_clients_of_a_hook_are_one",)),
+    9: (
+        "missing extras go unnoticed",
+        (f"{CONNECTION}::test_all_that_is_missing_is_told_at_once_by_the_forms_labels",),
+    ),
+    10: (
+        "create hides what it could not see",
+        (
+            f"{COMPUTES}::test_a_compute_is_not_made_because_it_cannot_be_seen",
+            f"{ENDPOINTS}::test_an_endpoint_is_not_made_because_it_cannot_be_seen",
+        ),
+    ),
+    11: ("deploy hides its cause", (f"{ENDPOINTS}::test_a_deployment_that_fails_tells_its_cause",)),
+    12: (
+        "deleting what is not there: once this, once that",
+        (
+            f"{COMPUTES}::test_delete_says_whether_there_was_something_to_delete",
+            f"{ENDPOINTS}::test_ensure_makes_it_once_and_delete_says_whether_it_was_there",
+        ),
+    ),
+    13: ("a worker slot is held for hours", (f"{OPERATORS}::test_no_operator_needs_a_worker",)),
+    14: ("the SDK is imported when a DAG is parsed", (f"{OPERATORS}::test_a_dag_file_does_not_import_the_sdk",)),
+    15: (
+        "nothing is templated",
+        (
+            f"{OPERATORS}::test_airflows_templates_are_rendered_and_azures_left_alone",
+            f"{OPERATORS}::test_another_tasks_result_reaches_a_specification",
+        ),
+    ),
+    16: ("versions are not returned", (f"{ASSETS}::test_name_version_and_page_are_handed_on",)),
+}
+"""By the number in our inventory, what was wrong, and the tests that fail where it is."""

@@ -1,0 +1,116 @@
+"""Cancel: an action of its own that needs no name, and a word from Airflow; an eviction cancels nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.jobs.azure_ml.specs import COMMAND, FILES
+from tests.jobs.servers import ROOT
+from tidegate.step import StepError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.jobs.azure_ml.conftest import Step
+    from tests.jobs.azure_ml.fake import Fake
+
+GOING: dict[str, Any] = {"set": {"tags.fake_states": "Running"}}
+
+
+def test_cancel_finds_the_job_of_the_run_without_its_name(fake: Fake, step: Step) -> None:
+    going = step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **GOING)
+    ended = step.value("job cancel")
+    assert ended == {"name": going["name"], "status": "Canceled", "cancelled": True, "studio_url": going["studio_url"]}
+    assert fake.jobs() == {going["name"]: "Canceled"}
+    assert step.value("job cancel")["cancelled"] is False
+    assert len(fake.asked("POST", "/cancel")) == 1
+
+
+def test_cancel_of_the_latest_attempt_leaves_the_earlier_ones(fake: Fake, step: Step) -> None:
+    with pytest.raises(StepError):
+        step("job submit", spec=COMMAND, files=FILES, set={"tags.fake_states": "Failed"})
+    going = step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **GOING)
+    assert step.value("job cancel", waiting=False)["name"] == going["name"]
+    assert [line.split("/")[-2] for line in fake.asked("POST", "/cancel")] == [going["name"]]
+
+
+def test_cancel_by_name(step: Step) -> None:
+    going = step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **GOING)
+    assert step.value("job cancel", name=going["name"], run={"run_id": "another"})["status"] == "Canceled"
+
+
+@pytest.mark.parametrize("name", ["", "nobody"])
+def test_nothing_to_cancel_is_fine(step: Step, name: str) -> None:
+    assert step.value("job cancel", name=name) == {"name": "", "status": "", "cancelled": False, "studio_url": ""}
+
+
+def test_a_cancelled_job_is_not_taken_for_success_and_is_followed_by_another(step: Step) -> None:
+    step.value("job submit", spec=COMMAND, files=FILES, waiting=False, **GOING)
+    step.value("job cancel")
+    with pytest.raises(StepError, match="is Canceled: somebody cancelled it") as caught:
+        step("job wait")
+    assert caught.value.exit_code == 2
+    assert step.value("job submit", spec=COMMAND, files=FILES)["attempt"] == 2
+
+
+class Pod:
+    """The step as a process, waiting for a job that does not end by itself."""
+
+    def __init__(self, step: Step, folder: Path) -> None:
+        self.word = folder / "stopped"
+        self.word.write_text("")
+        params = {"action": "job submit", "spec": COMMAND, "files": FILES, **GOING}
+        environ = step.environment(params, run={}, more={"TIDEGATE_STOPPED_FILE": str(self.word)})
+        hosts = os.pathsep.join([str(ROOT), str(ROOT / "tests/jobs/azure_ml/hosts")])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "jobs", "azure_ml"],
+            env={**environ, "PATH": os.environ["PATH"], "PYTHONPATH": hosts},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def read_until(self, word: str) -> str:
+        """What it says until a line with that word, which it ends with."""
+        said = ""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            said += line
+            if word in line:
+                return said
+        pytest.fail(f"it ended without {word!r}:\n{said}")
+
+    def end(self) -> tuple[int, str, str]:
+        self.process.send_signal(signal.SIGTERM)
+        out, error = self.process.communicate(timeout=60)
+        return self.process.returncode, out, error
+
+
+def test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it(fake: Fake, step: Step, tmp_path: Path) -> None:
+    evicted = Pod(step, tmp_path)
+    said = evicted.read_until("studio_url")
+    name = next(iter(fake.jobs()))
+    code, out, error = evicted.end()
+    out = said + out
+    assert (code, fake.jobs()) == (143, {name: "Running"}), error
+    told = [json.loads(line.partition(" ")[2]) for line in out.splitlines() if line.startswith("TIDEGATE_VALUE ")]
+    assert {one["name"] for one in told} == {"job_id", "job_end_point", "studio_url"}
+    assert told[0]["value"] == name
+    assert fake.secret not in out + error + fake.log.read_text()
+
+    stopped = Pod(step, tmp_path)
+    stopped.read_until(f"job {name} is there, Running")
+    stopped.word.write_text("the task was marked failed")
+    code, _, error = stopped.end()
+    assert code == 143, error
+    assert next(iter(fake.jobs())) == name
+    assert len(fake.asked("PUT", "/jobs/")) == 1
+    assert len(fake.asked("POST", "/cancel")) == 1

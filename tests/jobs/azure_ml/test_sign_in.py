@@ -1,0 +1,162 @@
+"""Who signs in and how, what Entra and Azure refuse, and that no secret is left anywhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
+
+from tests.jobs.azure_ml.conftest import MOST_SECONDS
+from tests.jobs.azure_ml.specs import COMMAND, FILES
+from tests.jobs.servers import ROOT
+from tidegate.step import AccessDenied, BadSettings, NotFound, StepError, TryAgain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.jobs.azure_ml.conftest import Step
+    from tests.jobs.azure_ml.fake import Fake
+
+
+def test_ping_signs_in_and_looks_at_the_workspace(fake: Fake, step: Step) -> None:
+    value = step.value("ping")
+    assert (value["workspace"], value["location"], value["signed_in_by"]) == ("ws", "standin", "client_secret")
+    assert value["studio_url"].startswith(f"{fake.url}/home?wsid=/subscriptions/")
+
+
+def test_several_workspaces_in_one_process(step: Step) -> None:
+    for name in ("first", "second"):
+        assert f"/workspaces/{name}" in step.value("ping", AZURE_ML_WORKSPACE=name)["id"]
+
+
+def test_a_workload_identity_comes_first_and_no_secret_is_sent(
+    fake: Fake, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("federated")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    assert step.value("ping")["signed_in_by"] == "workload_identity"
+    assert set(fake.sign_ins()) == {"assertion"}
+
+
+def test_a_named_way_to_sign_in_is_kept_to(
+    fake: Fake, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "token").write_text("federated")
+    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
+    assert step.value("ping", AZURE_ML_AUTH_MODE="client_secret")["signed_in_by"] == "client_secret"
+    assert set(fake.sign_ins()) == {"secret"}
+
+
+def test_a_certificate_signs_in_by_an_assertion(fake: Fake, step: Step) -> None:
+    assert step.value("ping", AZURE_ML_CERTIFICATE=pem())["signed_in_by"] == "certificate"
+    assert set(fake.sign_ins()) == {"assertion"}
+    with pytest.raises(BadSettings, match=r"\$AZURE_ML_CERTIFICATE cannot be read"):
+        step("ping", AZURE_ML_CERTIFICATE="no certificate")
+
+
+def pem() -> str:
+    key, name = rsa.generate_private_key(65537, 2048), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    signed = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=1)).sign(key, hashes.SHA256())
+    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
+    return (signed.public_bytes(encoding) + private).decode()
+
+
+def test_all_that_a_connection_lacks_is_told_at_once(step: Step) -> None:
+    with pytest.raises(BadSettings) as caught:
+        step("ping", AZURE_ML_SUBSCRIPTION_ID="", AZURE_ML_WORKSPACE="")
+    assert [fault.partition(" ")[0] for fault in caught.value.faults] == [
+        "$AZURE_ML_SUBSCRIPTION_ID",
+        "$AZURE_ML_WORKSPACE",
+    ]
+    with pytest.raises(BadSettings, match="signing in by client_secret wants it") as caught:
+        step("ping", AZURE_ML_TENANT_ID="", AZURE_ML_CLIENT_ID="")
+    assert len(caught.value.faults) == 2
+
+
+def test_a_wrong_secret_is_refused_with_entras_words_and_what_to_correct(step: Step) -> None:
+    with pytest.raises(AccessDenied, match=r"(?s)401.*AADSTS7000215.*correct the connection's client id, secret"):
+        step("ping", AZURE_ML_CLIENT_SECRET="wrong-secret")
+
+
+@pytest.mark.parametrize(
+    ("status", "fault", "said"),
+    [
+        (401, AccessDenied, "correct the connection's client id, secret and tenant"),
+        (403, AccessDenied, "role Contributor on the workspace's resource group"),
+        (404, NotFound, "404"),
+        (429, TryAgain, "429"),
+        (500, TryAgain, "500"),
+    ],
+)
+def test_what_azure_refuses_is_told_apart(
+    fake: Fake, step: Step, status: int, fault: type[StepError], said: str
+) -> None:
+    fake.admin.tell("GET", "status", match="/workspaces/ws", times=20, status=status)
+    with pytest.raises(fault, match=said) as caught:
+        step("ping")
+    assert str(status) in str(caught.value)
+
+
+def test_a_throttled_call_is_tried_again_but_not_for_long(fake: Fake, step: Step) -> None:
+    fake.admin.tell("GET", "status", match="/workspaces/ws", status=429, headers={"Retry-After": "1"})
+    assert step.value("ping")["workspace"] == "ws"
+    fake.admin.tell("GET", "status", match="/workspaces/ws", times=9, status=429, headers={"Retry-After": "3600"})
+    with pytest.raises(TryAgain, match="is throttled for 3600 s"):
+        step("ping")
+
+
+def test_an_entra_that_is_broken_is_another_fault_than_a_wrong_secret(fake: Fake, step: Step) -> None:
+    fake.admin.tell("POST", "status", match="/oauth2/", times=50, status=503)
+    with pytest.raises(TryAgain):
+        step("ping")
+
+
+def test_a_workspace_that_is_not_there_is_named(step: Step) -> None:
+    with pytest.raises(NotFound, match=r"workspace missing-ws: 404.*was not found"):
+        step("ping", AZURE_ML_WORKSPACE="missing-ws")
+
+
+def test_a_certificate_authority_that_is_none_is_refused(step: Step) -> None:
+    with pytest.raises(BadSettings, match=r"\$AZURE_ML_CA is no certificate"):
+        step("ping", AZURE_ML_CA="hello")
+
+
+@pytest.mark.parametrize("secret", ["", "wrong/secret+with=signs"])
+def test_as_a_process_it_leaves_no_secret_behind(fake: Fake, step: Step, tmp_path: Path, secret: str) -> None:
+    params: dict[str, Any] = {"action": "job submit", "spec": COMMAND, "files": FILES}
+    more = {"AZURE_ML_CLIENT_SECRET": secret or fake.secret}
+    environ = step.environment(params, run={}, more=more)
+    hosts = os.pathsep.join([str(ROOT), str(ROOT / "tests/jobs/azure_ml/hosts")])
+    command = [sys.executable, "-m", "jobs", "azure_ml"]
+    if not secret:  # as people call it: the specification and its code are files
+        (tmp_path / "job" / "src").mkdir(parents=True)
+        (tmp_path / "job" / "src" / "main.py").write_text(FILES["src/main.py"])
+        (tmp_path / "job" / "spec.yml").write_text(COMMAND)
+        command = [sys.executable, "-m", "jobs.azure_ml", "job", "submit", "--spec", "job/spec.yml"]
+    done = subprocess.run(
+        command,
+        env={**environ, "PATH": os.environ["PATH"], "PYTHONPATH": hosts, "TMPDIR": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=MOST_SECONDS - 10,
+        check=False,
+    )
+    assert done.returncode == (2 if secret else 0), done.stderr
+    assert secret or json.loads(done.stdout.splitlines()[-1])["value"]["status"] == "Completed"
+    left = done.stdout + done.stderr + fake.log.read_text()
+    left += "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
+    for part in (fake.secret, secret or fake.secret, "eyJhbGciOi", "sig=", "endpoint-key"):
+        assert part not in left, part
