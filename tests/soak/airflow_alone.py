@@ -115,7 +115,7 @@ def test_a_person_ends_the_pod(
     run_id, (path, body) = runs[name], how
     airflow.wait("the pod", lambda: bool(alive(plane, run_id)))
     airflow.rest("PATCH", f"dags/long/dagRuns/{run_id}{path}", body)
-    airflow.wait("the pod's end", lambda: not alive(plane, run_id), seconds=20)
+    airflow.wait("the pod's end", lambda: not alive(plane, run_id), seconds=60)
 
 
 def test_values_are_json_and_no_worker_is_used(airflow: LocalAirflow, runs: dict[str, str]) -> None:
