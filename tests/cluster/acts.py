@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.cluster import bad_input, counted, effects, failures, people, scenes, shapes, triggers, weather
+from tests.cluster import azureml, bad_input, counted, effects, failures, people, scenes, shapes, triggers, weather
 from tests.cluster.pushed import push
 from tidegate.cli import runs
 from tidegate.cluster.project import ROOT
@@ -60,6 +60,7 @@ class Acts:
         self.failures = self._act(lambda: _failed(at, begun.result()))
         self.scheduled = self._act(lambda: triggers.by_the_schedule(at.api), after=calm)
         self.weather = self._act(lambda: weather.play_twice(at.kubectl, at.api), after=calm)
+        self.azureml = self._act(lambda: azureml.play(at.kubectl, at.api), after=[begun])
         self.people = self._act(lambda: people.play(at.kubectl, at.api, store), after=[begun])
         self._triggers(at, after=[begun])
         self._ledger(at, after=[begun])
