@@ -266,4 +266,5 @@ def test_a_step_links_to_its_pod_where_there_is_a_dashboard(
 
 
 def test_processes_that_show_no_page_do_not_load_it(another: dict[str, str]) -> None:
-    assert another["PAGE"] == "tidegate.page tidegate.page.plugin"
+    """What tells Airflow of the type of connection is read everywhere, the page is not."""
+    assert another["PAGE"] == "tidegate.page tidegate.airflow tidegate.airflow.provider tidegate.page.plugin"

@@ -60,6 +60,7 @@ def configured(ref: str) -> str:
 def test_exactly_its_own_requirements_are_installed(facts: Facts, image: str) -> None:
     listed = (facts(name)["packages"] for name in (image, "base"))
     found, base = ({_normal(name): version for name, version in one.items()} for one in listed)
+    found.pop("tidegate", None)  # ours: Airflow looks for the connection type in its metadata
     assert {name: version for name, version in found.items() if name not in base or name in pinned(image)} == pinned(
         image
     )

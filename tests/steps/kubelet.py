@@ -177,6 +177,15 @@ class Kubelet:
                 found[item["name"]] = base64.b64decode(data[source["key"]]).decode()
         return found
 
+    def _secrets(self, env: list[dict[str, Any]]) -> dict[str, str]:
+        """The variables that are keys of Secrets."""
+        found = {}
+        for item in env:
+            if ref := item.get("valueFrom", {}).get("secretKeyRef"):
+                secret = self._plane.request("GET", f"/api/v1/namespaces/{NAMESPACE}/secrets/{ref['name']}")
+                found[item["name"]] = base64.b64decode(secret["data"][ref["key"]]).decode()
+        return found
+
     def _count(self, name: str, dag: str) -> None:
         self._dags[name] = dag
         self.most[dag] = max(self.most[dag], sum(self._dags.get(other) == dag for other in self.alive()))

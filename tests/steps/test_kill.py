@@ -216,5 +216,5 @@ def test_the_reaper_leaves_to_a_later_try_what_the_earlier_one_began() -> None:
 def test_a_step_that_does_not_listen_gets_no_volume_and_no_pause() -> None:
     scene = Told("failed", cancel_notice=False)
     scene.pods.commands["work"] = SLEEPS["work"]
-    assert scene.play()
+    assert scene.play(ends=True)
     assert not [request for request in scene.pods.requests if request.startswith("patch")]

@@ -146,6 +146,9 @@ def test_log_streams_live_and_resumes(plane: ControlPlane, tmp_path: Path) -> No
     asyncio.run(run())
 
 
+GATED = "told-0123456789abcdef"
+
+
 def test_a_pod_starts_once_its_secret_is_there(plane: ControlPlane) -> None:
     """By Kubernetes' own rules: the gate holds the pod back, the Secret is the pod's, and the gate can be taken."""
     plane.script("told", "import os; print('length', len(os.environ['CONNECTION_PASSWORD']))")
@@ -155,7 +158,7 @@ def test_a_pod_starts_once_its_secret_is_there(plane: ControlPlane) -> None:
         kube = await plane.connect()
         watch = PodWatch(kube)
         task = asyncio.create_task(watch.run())
-        wanted = pod("gated", "local/told:1")
+        wanted = pod(GATED, "local/told:1")
         wanted["metadata"]["annotations"] = {}
         credentials.dress(wanted, given)
         made = await kube.create(wanted)
@@ -169,7 +172,7 @@ def test_a_pod_starts_once_its_secret_is_there(plane: ControlPlane) -> None:
         assert owner["uid"] == made["metadata"]["uid"]
         await credentials.take_back(kube, made)
         assert not await kube.delete_secret(name)
-        assert credentials.left_behind((await kube.get("gated")) or {}) == ""
+        assert credentials.left_behind((await kube.get(GATED)) or {}) == ""
         await stopped(task)
         await kube.close()
 
