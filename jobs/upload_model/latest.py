@@ -9,7 +9,6 @@ import json
 import random
 import time
 from datetime import datetime
-from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from tidegate.step import BadInput, Changed, Exists, NotFound, Output, Stat, Store, TryAgain, publish
@@ -26,19 +25,24 @@ class _Pointer(NamedTuple):
     body: bytes
 
 
-def point_to(store: Store, url: Prefix, *, hour: datetime, model: Output, card: Output) -> tuple[Output, bool]:
-    """Let `latest.json` name this model unless it names one of a later hour; tells whether it names this one."""
+def point_to(store: Store, url: Prefix, *, hour: datetime, model: Output, card: Output) -> bool:
+    """Let `latest.json` name this model unless it names one of a later hour; tells whether it names this one.
+
+    It is no output of the step: another run moves it, which says nothing against what this one has published.
+    """
     names = {"hour": hour.isoformat(), "model": model.url, "card": card.url, "sha256": model.sha256}
     body = (json.dumps(names, indent=2, ensure_ascii=False) + "\n").encode()
     for attempt in range(TRIES):
         current = _current(store, url)
         if current and (current.body == body or _hour(current.body, url) > hour):
-            return _as_output(current), current.body == body
+            return current.body == body
         try:
             etag = current.stat.etag if current else ""
-            return publish(store, "latest", url, body, create_once=not current, if_match=etag), True
+            publish(store, "latest", url, body, create_once=not current, if_match=etag)
         except (Exists, Changed):
             time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 (spreads writers, guards nothing)
+        else:
+            return True
     raise TryAgain(f"{url} was changed by others {TRIES} times in a row", url=url)
 
 
@@ -58,8 +62,3 @@ def _hour(body: bytes, url: Prefix) -> datetime:
     if hour.tzinfo is None:
         raise BadInput(f"{url} names an hour without offset; move it away", url=url)
     return hour
-
-
-def _as_output(pointer: _Pointer) -> Output:
-    digest = sha256(pointer.body).hexdigest()
-    return Output(name="latest", url=pointer.stat.url, size=pointer.stat.size, sha256=digest, etag=pointer.stat.etag)

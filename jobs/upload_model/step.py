@@ -59,10 +59,10 @@ def run(settings: Settings, store: Store) -> Result:
         model, new = _put_model(store, folder, card, pickle)
     _verify(settings, store, model, card, new=new)
     announced = publish_changed(store, "card", folder / "model_card.json", card.published(model.url, hour=hour))
-    latest, moved = point_to(store, settings.output / "latest.json", hour=hour, model=model, card=announced)
+    moved = point_to(store, settings.output / "latest.json", hour=hour, model=model, card=announced)
     pointer = "latest" if moved else "a later hour stays latest"
     return Result(
-        outputs=(model, announced, latest),
+        outputs=(model, announced),
         metrics=card.metrics,
         summary=f"{model.url} with r2 {card.metrics['r2']:.4g}, {pointer}",
     )

@@ -55,7 +55,7 @@ class Cluster:
 def cluster(config: dict[str, str]) -> Cluster:
     made = ("model", "card", "holdout", "predicted_vs_actual", "importances")
     commands = {"hello": says("hello"), "train_model": says("train_model", *made)}
-    return Cluster(config, {**commands, "upload_model": says("upload_model", "model", "card", "latest")})
+    return Cluster(config, {**commands, "upload_model": says("upload_model", "model", "card")})
 
 
 def test_petrol_hands_urls_from_step_to_step(cluster: Cluster, dags: dict[str, DAG]) -> None:

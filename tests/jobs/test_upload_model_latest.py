@@ -55,8 +55,7 @@ def test_a_pointer_another_writer_moves_meanwhile_is_looked_at_again(
         return real(*arguments, **conditions)
 
     monkeypatch.setattr(latest, "publish", beaten)
-    _, moved = point_to(place.store, url, hour=NOON, model=output, card=output)
-    assert not moved
+    assert not point_to(place.store, url, hour=NOON, model=output, card=output)
     assert loaded(place, "latest.json")["hour"] == later.isoformat()
 
 
