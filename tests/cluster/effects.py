@@ -59,7 +59,7 @@ with DAG("{RACE}", **OPTIONS):
     work("{CALM}", 2) >> work("{DISTURBED}", 10)
 
 with DAG("{FORCE}", **OPTIONS):
-    work("{SLOW}", 15)
+    work("{SLOW}", 40)
 '''
 
 
