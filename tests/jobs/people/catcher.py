@@ -5,7 +5,6 @@ Reads: mails. Writes: `messages`; `crash_after` mails it drops the connection af
 
 from __future__ import annotations
 
-import socket
 import ssl
 import subprocess
 from email import message_from_bytes, policy
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.jobs.servers import free_port
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -60,11 +61,5 @@ class Running(Controller):
     def __init__(self, catcher: Catcher, key: Path, cert: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(cert, key)
-        super().__init__(catcher, hostname="127.0.0.1", port=_free_port(), tls_context=context, require_starttls=True,
+        super().__init__(catcher, hostname="127.0.0.1", port=free_port(), tls_context=context, require_starttls=True,
                          authenticator=catcher.login, auth_required=True)  # fmt: skip
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
