@@ -8,13 +8,14 @@ A process is found first (`aim`) and killed later (`fire`), so that the moment i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tidegate.cli import runs
 from tidegate.cli.state import KIND_CONTEXT
 from tidegate.cluster import commands, engine, kind
-from tidegate.cluster.errors import ClusterError
+from tidegate.cluster.errors import ClusterError, CommandFailed
 
 if TYPE_CHECKING:
     from tidegate.cli.kubectl import Kubectl
@@ -23,6 +24,7 @@ BACK_SECONDS = 400
 """For a container that is killed the third time within ten minutes: the kubelet then waits, up to 5 minutes."""
 AIM_SECONDS = 90
 """For the kubelet to tell again what runs."""
+SHOTS = 3
 KUBELET = "kubelet"
 DATABASE = "database"
 AIRFLOW = ("scheduler", "triggerer", "api-server", "dag-processor")
@@ -39,8 +41,17 @@ class Aim:
     """Empty for the kubelet, which runs in none."""
 
     def fire(self, *, signal: str = "KILL") -> None:
-        """Send the signal."""
-        in_node("sh", "-c", f"kill -{signal} {self.pid}")
+        """Send the signal; raises `EndedError` where the process has ended by itself since it was found."""
+        try:
+            in_node("sh", "-c", f"kill -{signal} {self.pid}")
+        except CommandFailed as fault:
+            if "No such process" in str(fault):
+                raise EndedError(f"{self.component} ended before it was killed") from fault
+            raise
+
+
+class EndedError(ClusterError):
+    """There is no such process any more: with a database away, some parts end by themselves."""
 
 
 def in_node(*words: str, timeout: float = 60) -> str:
@@ -75,6 +86,16 @@ def aim(kubectl: Kubectl, component: str, *, pod: str = "") -> Aim:
     state = lambda: str([container(one, component) for one in pods_of(kubectl, component)])  # noqa: E731 - only when late
     runs.until(seen, seconds=AIM_SECONDS, what=f"a process of {component}", state=state, every=0.5)
     return found[0]
+
+
+def shoot(kubectl: Kubectl, component: str) -> Aim:
+    """Kill the main process of a component; where it had ended by itself, the one that came after it."""
+    for _ in range(SHOTS):
+        shot = aim(kubectl, component)
+        with suppress(EndedError):
+            shot.fire()
+            return shot
+    raise EndedError(f"{component} ended by itself {SHOTS} times before it was killed")
 
 
 def _aims(kubectl: Kubectl, component: str, pod: str) -> list[Aim]:

@@ -71,8 +71,7 @@ def aftermath(api: Airflow, kubectl: Kubectl, store: counted.S3, acts: Acts) -> 
             what="the first steps to run",
         )
         for part in ORDER:
-            found.shots[part] = kills.aim(kubectl, part)
-            found.shots[part].fire()
+            found.shots[part] = kills.shoot(kubectl, part)
             time.sleep(PAUSE_SECONDS)
         for part, shot in found.shots.items():
             try:

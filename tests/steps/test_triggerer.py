@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
+import selectors
 import time
+from collections import deque
+from socket import socketpair
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 import pytest
+import structlog
 from airflow.jobs import triggerer_job_runner as airflows
-from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor, messages
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from tidegate.airflow import triggerer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+    from socket import socket
 
 END = 0.3
 """Seconds after which the trigger of these tests ends."""
@@ -125,6 +134,52 @@ def test_the_parent_looks_more_often_and_cleans_up_as_often_as_before(monkeypatc
         parent.clean_unused()
     assert waits == [triggerer.LOOP_SECONDS] * 4
     assert len(cleaned) == 1
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[triggerer.Supervisor, socket]]:
+    """A parent that reads the log of trigger 7, and the end into which its child logs."""
+    monkeypatch.setattr(TriggerRunnerSupervisor, "send_msg", lambda *_, **__: None)
+    found = triggerer.Supervisor.__new__(triggerer.Supervisor)
+    pairs = [socketpair() for _ in range(4)]
+    found.selector, found._open_sockets = selectors.DefaultSelector(), WeakKeyDictionary()
+    found.process_log, found.subprocess_logs_to_stdout = structlog.get_logger(), False
+    found.running_triggers, found.cancelling_triggers = {7}, set()
+    found.persisted_event_seqs, found.creating_triggers = deque(), deque()
+    found.logger_cache = {7: airflows.TriggerLoggingFactory(log_path=str(tmp_path / "log"), ti=cast("Any", None))}
+    monkeypatch.setattr(airflows.TriggerLoggingFactory, "upload_to_remote", lambda _: None)
+    stdout, stderr, requests, logs = (ours for ours, _ in pairs)
+    found._register_pipe_readers(stdout, stderr, requests, logs, data={})
+    pairs[3][1].settimeout(5)  # a line that nobody reads is an error
+    yield found, pairs[3][1]
+    found.selector.close()
+    for end in itertools.chain(*pairs):
+        end.close()
+
+
+LINES = 12
+
+
+def test_all_that_was_logged_before_the_end_is_in_the_log(
+    parent: tuple[triggerer.Supervisor, socket], tmp_path: Path
+) -> None:
+    supervisor, child = parent
+    for number in range(LINES):
+        line = {"event": f"line {number} {'x' * 1000}", "level": "info", "trigger_id": 7}
+        child.sendall(json.dumps(line).encode() + b"\n")
+    supervisor._handle_request(messages.TriggerStateChanges(finished=[7]), structlog.get_logger(), 1)
+    said = [json.loads(line)["event"].split()[1] for line in (tmp_path / "log").read_text().splitlines()]
+    assert said == [str(number) for number in range(LINES)]
+
+
+def test_a_log_that_was_read_to_its_end_is_not_waited_for(parent: tuple[triggerer.Supervisor, socket]) -> None:
+    supervisor, child = parent
+    supervisor._handle_request(messages.TriggerStateChanges(finished=[7]), structlog.get_logger(), 1)
+    source = next(found for found, kind in supervisor._open_sockets.items() if kind == "logs")
+    source.settimeout(0)  # to read where there is nothing is an error now
+    assert supervisor.selector.get_key(source).data[0](source)
+    child.close()
+    assert not supervisor.selector.get_key(source).data[0](source)
 
 
 def test_an_airflow_with_other_code_is_left_alone(

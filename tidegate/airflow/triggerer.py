@@ -4,6 +4,8 @@ A new trigger is found by one loop, fetched by another, and its event is handed 
 second each round, which no setting reaches (apache-airflow 3.3.2, `run_once` and `arun`): up to two seconds before a
 step begins, one after its end. Here both sleep `tidegate.triggerer_loop_seconds`, and an end is handed back at once.
 Cleaning up behind triggers, which each round of the first loop does, stays at once a second.
+Airflow closes a task's log when it hears that the trigger has ended, and reads 4 KB of what was logged a round: an end
+that is heard at once would cost the last lines. So all that was logged before is read first.
 Reads: Airflow's settings. Again: as Airflow's. Of an Airflow with other code nothing is changed, and the log says so.
 """
 
@@ -13,6 +15,7 @@ import asyncio
 import inspect
 import logging
 import math
+import selectors
 import sys
 import time
 from importlib import import_module
@@ -22,10 +25,11 @@ import anyio
 import attrs
 from airflow.configuration import conf
 from airflow.jobs import triggerer_job_runner as airflows
-from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor
+from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor, messages
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from socket import socket
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,9 @@ LOOP_SECONDS = 0.25
 """Unless `AIRFLOW__TIDEGATE__TRIGGERER_LOOP_SECONDS` says otherwise; 1 is Airflow's own."""
 
 CLEAN_SECONDS = 1.0
+
+READS = 256
+"""Of 4 KB at once: what a socket holds, and an end where triggers log without pause."""
 
 SLEEPS: Mapping[Any, str] = {
     TriggerRunner.arun: "with anyio.move_on_after(1):",
@@ -85,9 +92,25 @@ class Runner(TriggerRunner):
                 self._stop_event.set()
 
 
+def emptied(read: Callable[[socket], bool]) -> Callable[[socket], bool]:
+    """Of a function that reads once, and waits where there is nothing: one that reads what is there."""
+
+    def read_all(source: socket) -> bool:
+        with selectors.DefaultSelector() as only:
+            only.register(source, selectors.EVENT_READ)
+            for _ in range(READS):
+                if not only.select(0):
+                    return True
+                if not read(source):
+                    return False
+        return True
+
+    return read_all
+
+
 @attrs.define(kw_only=True)
 class Supervisor(TriggerRunnerSupervisor):
-    """Looks for new triggers more often, and cleans up behind old ones as often as before."""
+    """Looks for new triggers more often, cleans up behind old ones as often as before, and loses no line of a log."""
 
     _cleaned: float = attrs.field(init=False, default=-math.inf)
 
@@ -104,6 +127,22 @@ class Supervisor(TriggerRunnerSupervisor):
     ) -> Any:  # noqa: ANN401 - Airflow's own
         wait = min(max_wait_time, loop_seconds())
         return TriggerRunnerSupervisor._service_subprocess(self, wait, raise_on_timeout, expect_signal)  # noqa: SLF001
+
+    def _register_pipe_readers(
+        self, stdout: socket, stderr: socket, requests: socket, logs: socket, *, data: dict[socket, bytes]
+    ) -> None:
+        TriggerRunnerSupervisor._register_pipe_readers(self, stdout, stderr, requests, logs, data=data)  # noqa: SLF001
+        read, on_close = self.selector.get_key(logs).data
+        self.selector.modify(logs, selectors.EVENT_READ, (emptied(read), on_close))
+
+    def _handle_request(self, msg: Any, log: Any, req_id: int) -> None:  # noqa: ANN401 - Airflow's own
+        if isinstance(msg, messages.TriggerStateChanges) and msg.finished:
+            self._read_logs()
+        TriggerRunnerSupervisor._handle_request(self, msg, log, req_id)  # noqa: SLF001
+
+    def _read_logs(self) -> None:
+        for source in [source for source, kind in self._open_sockets.items() if kind == "logs"]:
+            self.selector.get_key(source).data[0](source)
 
     def clean_unused(self) -> None:
         """See TriggerRunnerSupervisor."""
