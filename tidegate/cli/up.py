@@ -8,9 +8,10 @@ Again: each phase finds what an earlier call made, also one that was killed, and
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tidegate.cli import objects, pods, release, runs, state
@@ -68,19 +69,33 @@ def up(wish: Wish) -> list[runs.Ran]:
     """Do all of it; the tasks that ran, of every pipeline. Raises `ClusterError` with what to change."""
     wish.check()
     try:
-        refs = {} if wish.context else _kind_cluster(wish)
-        kubectl = _answering(wish.context) if wish.context else Kubectl(state.KIND_CONTEXT)
+        if wish.context:
+            return _pipelines(_answering(wish.context), wish, refs=_pushed(str(wish.registry)))
+        _engine()
         if wish.cluster_only:
+            kind.ensure()
             return []
-        _install(kubectl, wish, refs=refs or _pushed(str(wish.registry)))
-        with progress.phase("Push the pipelines to the git server"):
-            push_dags(kubectl, ROOT / "dags")
-        if wish.csv:
-            with progress.phase(f"Upload {wish.csv.name}"):
-                upload(kubectl, wish.csv)
-        return _demos(kubectl)
+        with ExitStack() as stack:
+            refs, arriving = _cluster_with_images(stack)
+            return _pipelines(Kubectl(state.KIND_CONTEXT), wish, refs=refs, arriving=arriving)
     finally:
         progress.write(TIMES)
+
+
+def _pipelines(
+    kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str], arriving: Future[list[str]] | None = None
+) -> list[runs.Ran]:
+    """Install, push, run; `arriving` are images that no pod of the platform itself needs."""
+    _install(kubectl, wish, refs=refs)
+    with progress.phase("Push the pipelines to the git server"):
+        push_dags(kubectl, ROOT / "dags")
+    if wish.csv:
+        with progress.phase(f"Upload {wish.csv.name}"):
+            upload(kubectl, wish.csv)
+    if arriving:
+        with progress.phase("Wait for the images of steps"):
+            arriving.result()
+    return _demos(kubectl)
 
 
 def _answering(context: str) -> Kubectl:
@@ -90,37 +105,41 @@ def _answering(context: str) -> Kubectl:
     return kubectl
 
 
-def _kind_cluster(wish: Wish) -> dict[str, str]:
-    """Our own cluster, on an engine that runs, with every image in it; image name -> reference."""
+def _engine() -> None:
     with progress.phase("Check this machine"):
         doctor.require()
     engine.ensure()
-    if wish.cluster_only:
-        kind.ensure()
-        return {}
-    return _new_cluster() if kind.is_to_be_made() else _loaded(kind.ensure())
 
 
-def _new_cluster() -> dict[str, str]:
-    """A cluster that is made, while the images for it are saved where the engine has them all already."""
-    refs = images.references()
-    all_of_them = [*refs.values(), *standins.IN_CLUSTER]
-    if not images.held(all_of_them):
-        return _loaded(kind.ensure())
-    with cache.lock("save"), cache.scratch("save") as at, ThreadPoolExecutor(1) as beside:
-        saved = beside.submit(images.save, all_of_them, at / "images.tar")
-        return _loaded(kind.ensure(), saved=saved)
+def _cluster_with_images(stack: ExitStack) -> tuple[dict[str, str], Future[list[str]]]:
+    """Our own cluster with what the platform needs; the images of steps arrive while it is installed.
 
-
-def _loaded(cluster: kind.Cluster, *, saved: Future[Path] | None = None) -> dict[str, str]:
-    """Every image in the cluster; image name -> reference."""
-    airgapped = cluster.mode == "airgap"
-    if airgapped:
+    Where the engine has all of them already, they are saved while the cluster is made.
+    Returns image name -> reference, and what the steps' images are loaded by.
+    """
+    platform, steps = _halves(images.references())
+    saved: list[Future[Path]] = []
+    beside = ThreadPoolExecutor(1)
+    if kind.is_to_be_made() and images.held([*platform, *standins.IN_CLUSTER, *steps]):
+        stack.enter_context(cache.lock("save"))
+        at = stack.enter_context(cache.scratch("save"))
+        halves = {"platform.tar": [*platform, *standins.IN_CLUSTER], "steps.tar": steps}
+        saved = [beside.submit(images.save, half, at / name) for name, half in halves.items()]
+    stack.enter_context(beside)
+    cluster = kind.ensure()
+    if cluster.mode == "airgap":
         standins.ensure()
+        platform += standins.IN_CLUSTER
     refs = images.build()
-    wanted = [*refs.values(), *(standins.IN_CLUSTER if airgapped else ())]
-    images.load(wanted, cluster=cluster.name, archive=saved.result() if saved else None)
-    return refs
+    load = partial(images.load, cluster=cluster.name)
+    load(platform, archive=saved[0].result() if saved else None)
+    return refs, beside.submit(lambda: load(steps, archive=saved[1].result() if saved else None))
+
+
+def _halves(refs: Mapping[str, str]) -> tuple[list[str], list[str]]:
+    """References that the platform's own pods need, and those that only steps do."""
+    of_steps = {name for name in refs if (ROOT / "jobs" / name).exists() or (ROOT / "jobs" / f"{name}.py").exists()}
+    return [ref for name, ref in refs.items() if name not in of_steps], [refs[name] for name in sorted(of_steps)]
 
 
 def _pushed(registry: str) -> dict[str, str]:

@@ -131,11 +131,12 @@ def build(*, registry: str | None = None) -> dict[str, str]:
         CommandFailed: A build failed; the error carries the last lines it printed.
     """
     refs = references(registry=registry)
-    present = _in_engine()
-    for image in listed():
-        if refs[image.name] not in present:
-            with progress.phase(f"Build image {image.name}"):
-                _build(image, refs)
+    with cache.lock("build"):
+        present = _in_engine()
+        for image in listed():
+            if refs[image.name] not in present:
+                with progress.phase(f"Build image {image.name}"):
+                    _build(image, refs)
     return refs
 
 
