@@ -3,15 +3,13 @@
 Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
 Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
 Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
-All but the last run side by side, three at a time, and each shows what it printed when it ends. The last begins with
-them, because its `up` mostly waits, and goes on by itself when they are over (`lanes_over` says how it knows).
+All but the last run side by side, three at a time, and each shows what it printed when it ends.
 
 A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -31,9 +29,7 @@ BUILD = HERE.parent / "build"
 RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
 ALONE = ("cluster",)
-"""Rungs that wait for what others would slow down: beside them others only run until they ask for quiet."""
-BESIDE = BUILD / "lanes.lock"
-"""Locked while other rungs run."""
+"""Rungs beside which nothing else runs: they wait for what others would slow down."""
 PARTS = {"jobs": ("jobs", "jobs/azure_ml")}
 """Rungs too long for one lane, as folders of tests that run side by side; the first leaves out the others."""
 LANES = 3
@@ -89,15 +85,8 @@ def run(rung: str, *, live: bool) -> Outcome:
     others = [f"--ignore=tests/{part}" for part in PARTS.get(rung, ())[1:]]
     command = [sys.executable, "-m", "pytest", f"tests/{rung}", *others, f"--junitxml={report}", "-q", "--durations=10"]
     kept = None if live else subprocess.PIPE
-    environment = {**os.environ, "TIDEGATE_TESTS_BESIDE": str(BESIDE)}
     done = subprocess.run(
-        command,
-        cwd=HERE.parent,
-        check=False,
-        text=True,
-        stdout=kept,
-        stderr=kept and subprocess.STDOUT,
-        env=environment,
+        command, cwd=HERE.parent, check=False, text=True, stdout=kept, stderr=kept and subprocess.STDOUT
     )
     console.print(done.stdout or "", markup=False, soft_wrap=True, end="")
     return read(rung, report, code=done.returncode, seconds=round(time.monotonic() - start, 1))
@@ -166,28 +155,17 @@ def airflow_by(report: Path) -> str:
     return "unknown" if noted is None else noted.get("value", "unknown")
 
 
-def lanes_over() -> None:
-    """Return once no other rung of the same call runs; called by a rung that wants quiet."""
-    if path := os.environ.get("TIDEGATE_TESTS_BESIDE"):
-        with Path(path).open("a") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-
-
 def run_all(rungs: list[str], times: Progress) -> list[Outcome]:
-    """Those that can side by side; the others one by one, the first of them from the beginning."""
+    """Those that can side by side, then the others one by one."""
 
     def timed(rung: str, *, live: bool) -> Outcome:
         with times.phase(f"rung {rung}"):
             return run(rung, live=live)
 
     several = sorted(set(rungs) - set(ALONE), key=lambda rung: (*LONGEST, rung).index(rung))
-    BESIDE.parent.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(1) as alone:
-        with BESIDE.open("a") as beside, ThreadPoolExecutor(max_workers=LANES) as lanes:
-            fcntl.flock(beside, fcntl.LOCK_EX)
-            last = [alone.submit(timed, rung, live=True) for rung in rungs if rung in ALONE]
-            outcomes = list(lanes.map(lambda rung: timed(rung, live=len(several) == 1), several))
-        outcomes += [one.result() for one in last]
+    with ThreadPoolExecutor(max_workers=LANES) as lanes:
+        outcomes = list(lanes.map(lambda rung: timed(rung, live=len(several) == 1), several))
+    outcomes += [timed(rung, live=True) for rung in rungs if rung in ALONE]
     return sorted(outcomes, key=lambda one: rungs.index(one.rung))
 
 

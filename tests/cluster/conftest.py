@@ -23,7 +23,6 @@ from tests.cluster.counted import forget_below
 from tests.cluster.pushed import accounts, push
 from tests.cluster.scenes import NAME, At
 from tests.cluster.timeline import Timeline
-from tests.run import lanes_over
 from tidegate.cli import release, state
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.kubectl import STEPS_NAMESPACE, Kubectl
@@ -44,8 +43,6 @@ SHARED_CSV = ROOT.parent / "shared" / "data" / "petrol_consumption.csv"
 
 THREADS = 32
 """More than there are acts: each waits in one."""
-TOOLS = (".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis")
-"""What the tools of other rungs leave in the checkout."""
 NAMES = ("tidegate", "kind", "docker", "containerd", "runc", "kube", "helm")
 """What is in the names of files that `up`, or a program it starts, would leave in a shared folder."""
 
@@ -65,7 +62,7 @@ def traces() -> set[str]:
     Of `/tmp`, which is everybody's, only what is named like ours; `up` gets a folder of its own for what is temporary.
     """
     folders = [Path.home(), Path.home() / ".kube", Path.home() / ".docker", Path("/run"), ROOT]
-    files = {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir() if path.name not in TOOLS}
+    files = {str(path) for folder in folders if folder.is_dir() for path in folder.iterdir()}
     files |= {str(path) for path in Path("/tmp").iterdir() if any(name in path.name for name in NAMES)}  # noqa: S108
     links = {f"link {path.name}" for path in Path("/sys/class/net").iterdir()}
     ours = [str(cache.root()).encode(), b"kind-tidegate", b"tidegate-control-plane"]
@@ -200,8 +197,7 @@ def at(kubectl: Kubectl, api: Airflow, opened: ExitStack) -> At:
 
 @pytest.fixture(scope="session")
 def acts(at: At, store: Any, opened: ExitStack) -> Acts:
-    """All that is played, begun; beside no other rung, because some of it is told by how long it takes."""
-    lanes_over()
+    """All that is played, begun."""
     opened.callback(push, at.kubectl, {})
     for folder in (f"{effects.PREFIX}/{NAME}", bad_input.FOLDER, shapes.FOLDER):
         opened.callback(forget_below, store, folder)

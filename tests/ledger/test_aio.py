@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,16 @@ def play(address: str, stores: Stores, case: Callable[[AsyncLedger], Awaitable[N
             await asyncio.wait_for(case(ledger), 60)
         finally:
             await ledger.shut()
+            await asyncio.to_thread(_end_of_drivers)
 
     asyncio.run(main())
+
+
+def _end_of_drivers() -> None:
+    """Wait for aiosqlite: the thread of a connection that could not be opened asks for the loop once more."""
+    for thread in threading.enumerate():
+        if "_connection_worker_thread" in thread.name:
+            thread.join(30)
 
 
 def test_claim_wait_close_hit(db: str, stores: Stores) -> None:

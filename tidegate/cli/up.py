@@ -137,8 +137,9 @@ def _cluster_with_images(stack: ExitStack) -> tuple[dict[str, str], Future[list[
 
 
 def _halves(refs: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """References that the platform's own pods need, and those that only steps do."""
+    """References that the platform's own pods need, and those that only steps do; `hello` makes the bucket too."""
     of_steps = {name for name in refs if (ROOT / "jobs" / name).exists() or (ROOT / "jobs" / f"{name}.py").exists()}
+    of_steps.discard("hello")
     return [ref for name, ref in refs.items() if name not in of_steps], [refs[name] for name in sorted(of_steps)]
 
 
