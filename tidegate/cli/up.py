@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING
 
 from tidegate.cli import objects, pods, release, runs, state
@@ -157,21 +158,31 @@ def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
     found, mode = chart.find_airflow_chart(wish.airflow_chart)
     console.print(MODES[mode])
     state.write(context=kubectl.context, registry=wish.registry or "", mode=mode)
+    over = Event()
     with progress.phase("Install Tidegate, and wait until it is ready"), ThreadPoolExecutor(1) as beside:
         if release.status(kubectl).get("status") != "deployed":
-            beside.submit(_push_early, kubectl)
-        if not release.install(kubectl, chart=chart.stage(found), refs=refs):
+            beside.submit(_push_early, kubectl, over)
+        try:
+            changed = release.install(kubectl, chart=chart.stage(found), refs=refs)
+        finally:
+            over.set()
+        if not changed:
             console.print("  nothing has changed since it was installed")
 
 
-def _push_early(kubectl: Kubectl) -> None:
+def _push_early(kubectl: Kubectl, over: Event) -> None:
     """Push the pipelines as soon as the git server answers, so that a new Airflow finds them when it starts.
 
-    What goes wrong here is left to the push that follows.
+    What goes wrong here is left to the push that follows; nothing is waited for once the installation is `over`.
     """
+
+    def ready() -> bool:
+        return over.is_set() or _git_server_ready(kubectl)
+
     with suppress(ClusterError):
-        runs.until(lambda: _git_server_ready(kubectl), seconds=EARLY_SECONDS, what="the git server", state=str)
-        push_dags(kubectl, ROOT / "dags")
+        runs.until(ready, seconds=EARLY_SECONDS, what="the git server", state=str)
+        if not over.is_set():
+            push_dags(kubectl, ROOT / "dags")
 
 
 def _git_server_ready(kubectl: Kubectl) -> bool:
