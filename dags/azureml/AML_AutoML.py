@@ -39,8 +39,15 @@ SEARCHED = {
     **NER,
     "display_name": "entities, searched",
     "limits": {"timeout_minutes": 120, "max_trials": 4, "max_concurrent_trials": 2, "max_nodes": 4},
-    # Without an early termination: azure-ai-ml 1.35.2 cannot read such a job of text back (`policy_type` of a dict).
-    "sweep": {"sampling_algorithm": "random"},
+    "sweep": {
+        "sampling_algorithm": "random",
+        "early_termination": {
+            "type": "bandit",
+            "evaluation_interval": 2,
+            "slack_factor": 0.05,
+            "delay_evaluation": 6,
+        },
+    },
     "search_space": [
         {
             "model_name": {"type": "choice", "values": ["bert-base-cased", "roberta-base"]},

@@ -2,7 +2,7 @@
 
 Reads: `action` and what it wants, in `$TIDEGATE_PARAMS`; the specification is the SDK's own YAML, in `spec`. Input
 `code`, where there is one: the folder that relative paths of the specification start from, as a prefix or an archive.
-Writes: to the workspace; of `endpoint invoke` on an online endpoint, the reply as an object under the output.
+Writes: to the workspace; under the output, an online endpoint's reply, and where asked for, what a job left.
 The result's `value` has names, versions, the state and the studio's page.
 Again: does nothing twice. A job is named after its run, so the second execution finds the first one's: it waits for it
 while it runs, returns what it came to, and submits anew only after it failed. Assets without a version are found by

@@ -21,9 +21,11 @@ class Action:
 ACTIONS = {
     "ping": Action(about="sign in and look at the workspace"),
     "job submit": Action(
-        needs=("spec",), may=(*SPEC, "waiting", *WAIT, "again"), about="submit a job once for each run, and wait for it"
+        needs=("spec",),
+        may=(*SPEC, "waiting", *WAIT, "again", "download"),
+        about="submit a job once for each run, and wait for it",
     ),
-    "job wait": Action(may=("name", *WAIT), about="wait for a job: a named one, or this run's own"),
+    "job wait": Action(may=("name", *WAIT, "download"), about="wait for a job: a named one, or this run's own"),
     "job cancel": Action(may=("name", "waiting"), about="cancel a job: a named one, or those of this run that go on"),
     "compute ensure": Action(needs=("spec",), may=(*SPEC, "waiting"), about="make a cluster or instance if need be"),
     "compute delete": Action(needs=("name",), may=("missing_ok", "waiting"), about="delete a cluster or instance"),

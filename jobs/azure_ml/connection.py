@@ -12,7 +12,7 @@ import os
 import ssl
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from azure.ai.ml import MLClient
+
+    from tidegate.step import Output, Store
 
 WORKLOAD, MANAGED, CERTIFICATE, CLIENT_SECRET = "workload_identity", "managed_identity", "certificate", "client_secret"
 FEDERATED = "AZURE_FEDERATED_TOKEN_FILE"
@@ -145,8 +147,12 @@ class Workspace:
 
     client: MLClient
     connection: Connection
+    store: Store
+    """Where the step's own outputs go."""
     studio: str
     """The studio's root."""
+    kept: list[Output] = field(default_factory=list)
+    """What was written there of what a job left."""
 
     @property
     def id(self) -> str:
@@ -164,7 +170,7 @@ class Workspace:
 
 
 @contextmanager
-def workspace(connection: Connection) -> Iterator[Workspace]:
+def workspace(connection: Connection, store: Store) -> Iterator[Workspace]:
     """The workspace's client, closed afterwards; Azure is asked for nothing yet, a private cloud for its endpoints."""
     from azure.ai.ml import MLClient  # noqa: PLC0415 - takes seconds to import
 
@@ -192,7 +198,8 @@ def workspace(connection: Connection) -> Iterator[Workspace]:
         **HTTP,
     )
     try:
-        yield Workspace(client=client, connection=connection, studio=private.get("studio") or STUDIOS[connection.cloud])
+        studio = private.get("studio") or STUDIOS[connection.cloud]
+        yield Workspace(client=client, connection=connection, store=store, studio=studio)
     finally:
         transport.close()
         signing.close()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from azure.ai.ml import load_job
 from azure.core.exceptions import AzureError, ResourceExistsError
 
+from jobs.azure_ml.artifacts import keep
 from jobs.azure_ml.endings import judge, outcome
 from jobs.azure_ml.faults import told, translated
 from jobs.azure_ml.logs import Tail
@@ -261,8 +262,20 @@ def ended(space: Workspace, settings: Settings, found: Found) -> dict[str, Any]:
     watch.note(word(job.status))
     if tail.began:
         tail.end()
+    if settings.download:
+        _keep(space, settings, job)
     judge(space, job)
     return outcome(space, Found(job=job, attempt=found.attempt, submitted=found.submitted))
+
+
+def _keep(space: Workspace, settings: Settings, job: Job) -> None:
+    """Keep what it left; where it failed, its own end is what counts."""
+    try:
+        space.kept.append(keep(space, settings, str(job.name)))
+    except StepError as fault:
+        if word(job.status) == COMPLETED:
+            raise
+        log.info("azure_ml: what the job left is not kept: %s", fault)
 
 
 def _refuse_late(space: Workspace, settings: Settings, watch: Watch, name: str, *, ran: float) -> None:

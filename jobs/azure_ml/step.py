@@ -48,6 +48,8 @@ class Settings(Connection):
     """Seconds that a job may run; then it is cancelled, and the step fails. 0 for any time."""
     again: bool = param(False)
     """Whether a job of an earlier try that completed does not count."""
+    download: str = param("", choices=("", "logs", "all"))
+    """What an ended job left that is kept under the output: nothing, its logs, or its named outputs as well."""
     code: Input | None = None
     """A folder (ending in `/`) or an archive (.zip, .tar.gz) that is laid out beside the specification."""
     poll: float = setting("AZURE_ML_POLL_SECONDS", 10.0, above=0)
@@ -55,13 +57,13 @@ class Settings(Connection):
     patience: float = setting("AZURE_ML_PATIENCE_SECONDS", 900.0, at_least=0)
     """Seconds that Azure may be unreachable or refuse a token while something is waited for."""
     submit: float = setting("AZURE_ML_SUBMIT_SECONDS", 3600.0, above=0)
-    """Seconds that a submission may take, with its uploads."""
+    """Seconds that a submission may take, with its uploads; and a download."""
     show_logs: bool = setting("AZURE_ML_SHOW_LOGS", True)
     """Whether a job's own log is printed as it comes."""
     run: Run
     """Whose job it is."""
     output: Prefix | None = None
-    """Where the reply of an online endpoint goes."""
+    """Where the reply of an online endpoint goes, and what is kept of a job."""
 
 
 def run(settings: Settings, store: Store) -> Result:
@@ -84,6 +86,8 @@ def refuse(settings: Settings) -> None:
     faults = actions.faults(settings.action, given)
     if settings.code and "spec" not in actions.ACTIONS[settings.action].needs:
         faults.append(f"$TIDEGATE_INPUTS.code is not of `{settings.action}`, which has no specification")
+    if not settings.waiting and settings.download:
+        faults.append("$TIDEGATE_PARAMS.waiting is false; download wants to wait for the job's end")
     if not settings.waiting and (settings.traffic or settings.default):
         faults.append("$TIDEGATE_PARAMS.waiting is false; traffic and default want to wait for the deployment")
     if faults:

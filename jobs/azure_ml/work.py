@@ -11,6 +11,7 @@ from jobs.azure_ml import assets, computes, deployments, endpoints, invocations,
 from jobs.azure_ml.connection import Workspace, mode, workspace
 from jobs.azure_ml.faults import told
 from jobs.azure_ml.notices import tell
+from jobs.azure_ml.repairs import policies_can_be_read
 from jobs.azure_ml.spec import laid_out
 from tidegate.step import Result
 
@@ -47,7 +48,7 @@ BY_NAME: Mapping[str, Callable[[Workspace, Settings], dict[str, Any]]] = {
 def perform(settings: Settings, store: Store) -> Result:
     """Do it, and say what came of it."""
     log.info("azure_ml: %s in %s, signed in by %s", settings.action, settings.workspace, mode(settings))
-    with workspace(settings) as space, _quietly():
+    with workspace(settings, store) as space, _quietly(), policies_can_be_read():
         return _perform(space, settings, store)
 
 
@@ -62,7 +63,7 @@ def _perform(space: Workspace, settings: Settings, store: Store) -> Result:
     else:
         value = BY_NAME[settings.action](space, settings)
     tell({"studio_url": str(value.get("studio_url") or "")})
-    return Result(value=value, summary=summary(settings.action, value))
+    return Result(outputs=tuple(space.kept), value=value, summary=summary(settings.action, value))
 
 
 def ping(space: Workspace) -> dict[str, Any]:

@@ -12,9 +12,9 @@ END_TO_END = "tests/dags/test_azureml_end_to_end.py"
 PARITY_TEST = "tests/dags/test_azureml_parity.py"
 CREDENTIALS = "tests/steps/test_credentials.py"
 KILL = "tests/steps/test_kill.py"
-JOBS, ASSETS, COMPUTES, ENDPOINTS, CANCEL, SIGN_IN, SPEC = (
+JOBS, ASSETS, COMPUTES, ENDPOINTS, INVOCATIONS, CANCEL, SIGN_IN, SPEC = (
     f"tests/jobs/azure_ml/test_{name}.py"
-    for name in ("jobs", "assets", "computes", "endpoints", "cancel", "sign_in", "spec")
+    for name in ("jobs", "assets", "computes", "endpoints", "invocations", "cancel", "sign_in", "spec")
 )
 
 ORIGINAL: dict[str, frozenset[str]] = {
@@ -142,7 +142,7 @@ ROWS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "1.4",
         "DeployEndpoint deployment",
-        (f"{ENDPOINTS}::test_a_deployment_gets_its_traffic_and_a_batch_one_becomes_the_default",),
+        (f"{INVOCATIONS}::test_a_deployment_gets_its_traffic_and_a_batch_one_becomes_the_default",),
     ),
     ("1.4", "DeployEndpoint waiting", (f"{OPERATORS}::test_traffic_without_waiting_is_refused", ACTIONS)),
     ("1.4", "polling of what takes long", (f"{COMPUTES}::test_an_outage_in_the_middle_of_an_operation_is_waited_out",)),

@@ -40,20 +40,20 @@ class Admin:
 
     def tell(self, call: str, do: str, **more: object) -> None:
         """One more fault."""
-        self._ask("POST", {"call": call, "do": do, **more})
+        self.ask("POST", document={"call": call, "do": do, **more})
 
     def forget(self) -> None:
         """None any more."""
-        self._ask("DELETE")
+        self.ask("DELETE")
 
     def held(self) -> list[str]:
         """Calls that were carried out and whose answer was held back."""
-        found: list[str] = self._ask("GET")["held"]
+        found: list[str] = self.ask("GET")["held"]
         return found
 
     def taken(self) -> list[str]:
         """What went wrong, in order: `weather slow`."""
-        found: list[str] = self._ask("GET")["taken"]
+        found: list[str] = self.ask("GET")["taken"]
         return found
 
     def wait_held(self, *, seconds: float = 30) -> None:
@@ -63,10 +63,11 @@ class Admin:
             assert time.monotonic() < deadline, f"no answer was held back within {seconds} s, taken: {self.taken()}"
             time.sleep(0.02)
 
-    def _ask(self, method: str, document: dict[str, object] | None = None) -> dict[str, Any]:
+    def ask(self, method: str, what: str = "faults", document: dict[str, object] | None = None) -> dict[str, Any]:
+        """What it answers about one of the things that it knows."""
         connection = http.client.HTTPConnection(self.address, timeout=10)
         try:
-            connection.request(method, "/faults", body=json.dumps(document) if document else None)
+            connection.request(method, f"/{what}", body=json.dumps(document) if document else None)
             answer = connection.getresponse()
             found: dict[str, Any] = json.loads(answer.read())
             assert answer.status == 200, found

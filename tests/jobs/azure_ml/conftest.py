@@ -9,6 +9,7 @@ import socket
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import certifi
 import pytest
 
 from jobs import azure_ml
@@ -58,6 +59,19 @@ class Step:
         return value
 
 
+def this_machine(patch: pytest.MonkeyPatch) -> None:
+    """Make it the host of the stand-in's storage account; what the step sets in this process is put back as well."""
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *more: Any, **named: Any) -> Any:
+        return real("127.0.0.1" if str(host).endswith(SUFFIX) else host, *more, **named)
+
+    patch.setattr(socket, "getaddrinfo", resolve)
+    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AZUREML_CURRENT_CLOUD"):
+        patch.setenv(name, "")
+        patch.delenv(name)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _sdk() -> None:
     """Load the SDK once: it is not its importer's fault that it warns of itself."""
@@ -68,7 +82,11 @@ def _sdk() -> None:
 
 @pytest.fixture(scope="session")
 def fake_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
-    with azure_ml_api(tmp_path_factory.mktemp("azure_ml_api")) as fake:
+    """The stand-in; to read the public authorities anew for each call is a third of what a test computes."""
+    none = tmp_path_factory.mktemp("certifi") / "none.pem"
+    none.write_text("")
+    with pytest.MonkeyPatch.context() as patch, azure_ml_api(tmp_path_factory.mktemp("azure_ml_api")) as fake:
+        patch.setattr(certifi, "where", lambda: str(none))
         yield fake
 
 
@@ -85,18 +103,14 @@ def _no_test_waits_for_ever(fake_server: Fake) -> Iterator[None]:
     signal.alarm(0)
 
 
+@pytest.fixture(autouse=True)
+def _this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    this_machine(monkeypatch)
+
+
 @pytest.fixture
-def fake(fake_server: Fake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Fake]:
-    """Without resources, requests and faults; its storage account's host is this machine."""
-    real = socket.getaddrinfo
-
-    def resolve(host: Any, *more: Any, **named: Any) -> Any:
-        return real("127.0.0.1" if str(host).endswith(SUFFIX) else host, *more, **named)
-
-    monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    for name in ("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "AZUREML_CURRENT_CLOUD"):
-        monkeypatch.setenv(name, "")  # the step and the SDK set them in this process: put back afterwards
-        monkeypatch.delenv(name)
+def fake(fake_server: Fake) -> Iterator[Fake]:
+    """Without resources, requests and faults."""
     fake_server.forget()
     yield fake_server
     fake_server.forget()

@@ -42,6 +42,22 @@ limits: {max_trials: 10, timeout_minutes: 60}
 forecasting: {time_column_name: time, forecast_horizon: 48}
 """
 
+NER = """
+type: automl
+task: text_ner
+primary_metric: accuracy
+training_data: {type: mltable, path: train}
+validation_data: {type: mltable, path: train}
+compute: azureml:gpu
+limits: {timeout_minutes: 120, max_trials: 4}
+sweep:
+  sampling_algorithm: random
+  early_termination: {type: bandit, evaluation_interval: 2, slack_factor: 0.05, delay_evaluation: 6}
+search_space:
+- model_name: {type: choice, values: [bert-base-cased, roberta-base]}
+"""
+TABLE = {"train/MLTable": "paths: [{file: ./a.csv}]\n", "train/a.csv": "time,demand\n"}
+
 PIPELINE = """
 type: pipeline
 settings: {default_compute: azureml:cpu}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 import subprocess
@@ -10,10 +9,6 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from tests.jobs.azure_ml.conftest import MOST_SECONDS
 from tests.jobs.azure_ml.specs import COMMAND, FILES
@@ -36,41 +31,6 @@ def test_ping_signs_in_and_looks_at_the_workspace(fake: Fake, step: Step) -> Non
 def test_several_workspaces_in_one_process(step: Step) -> None:
     for name in ("first", "second"):
         assert f"/workspaces/{name}" in step.value("ping", AZURE_ML_WORKSPACE=name)["id"]
-
-
-def test_a_workload_identity_comes_first_and_no_secret_is_sent(
-    fake: Fake, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "token").write_text("federated")
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
-    assert step.value("ping")["signed_in_by"] == "workload_identity"
-    assert set(fake.sign_ins()) == {"assertion"}
-
-
-def test_a_named_way_to_sign_in_is_kept_to(
-    fake: Fake, step: Step, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "token").write_text("federated")
-    monkeypatch.setenv("AZURE_FEDERATED_TOKEN_FILE", str(tmp_path / "token"))
-    assert step.value("ping", AZURE_ML_AUTH_MODE="client_secret")["signed_in_by"] == "client_secret"
-    assert set(fake.sign_ins()) == {"secret"}
-
-
-def test_a_certificate_signs_in_by_an_assertion(fake: Fake, step: Step) -> None:
-    assert step.value("ping", AZURE_ML_CERTIFICATE=pem())["signed_in_by"] == "certificate"
-    assert set(fake.sign_ins()) == {"assertion"}
-    with pytest.raises(BadSettings, match=r"\$AZURE_ML_CERTIFICATE cannot be read"):
-        step("ping", AZURE_ML_CERTIFICATE="no certificate")
-
-
-def pem() -> str:
-    key, name = rsa.generate_private_key(65537, 2048), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
-    now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    signed = builder.not_valid_before(now).not_valid_after(now + dt.timedelta(days=1)).sign(key, hashes.SHA256())
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    private = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
-    return (signed.public_bytes(encoding) + private).decode()
 
 
 def test_all_that_a_connection_lacks_is_told_at_once(step: Step) -> None:

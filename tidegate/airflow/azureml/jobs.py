@@ -27,6 +27,7 @@ class AzureMachineLearningCreateJobOperator(AzureMachineLearningOperator):
         queue_timeout_job: Seconds that it may wait for a machine.
         run_timeout: Seconds that it may run, from then on.
         again: True submits anew in a later try even where an earlier try's job completed.
+        download: `logs` keeps the job's logs under the step's output once it has ended, `all` its named outputs too.
         kwargs: As for `AzureMachineLearningOperator`.
     """
 
@@ -40,6 +41,7 @@ class AzureMachineLearningCreateJobOperator(AzureMachineLearningOperator):
         queue_timeout_job: float | None = None,
         run_timeout: float | None = None,
         again: bool | None = None,
+        download: str | None = None,
         **kwargs: Any,  # noqa: ANN401 - Airflow's own
     ) -> None:
         arguments = {
@@ -50,7 +52,10 @@ class AzureMachineLearningCreateJobOperator(AzureMachineLearningOperator):
             "queue_timeout": queue_timeout_job,
             "run_timeout": run_timeout,
             "again": again,
+            "download": download,
         }
+        if download and not waiting:
+            raise ValueError("download is what a job left at its end: want waiting=True")
         super().__init__(action="job submit", arguments=arguments, **kwargs)
 
 
@@ -61,6 +66,7 @@ class AzureMachineLearningWaitForJobOperator(AzureMachineLearningOperator):
         name: The job's name, such as `submit.output["job_id"]`.
         queue_timeout_job: As for the operator that submits one.
         run_timeout: As there.
+        download: As there.
         kwargs: As for `AzureMachineLearningOperator`.
     """
 
@@ -70,9 +76,11 @@ class AzureMachineLearningWaitForJobOperator(AzureMachineLearningOperator):
         name: Any,  # noqa: ANN401 - text, or another task's output
         queue_timeout_job: float | None = None,
         run_timeout: float | None = None,
+        download: str | None = None,
         **kwargs: Any,  # noqa: ANN401 - Airflow's own
     ) -> None:
         arguments = {"name": name, "queue_timeout": queue_timeout_job, "run_timeout": run_timeout}
+        arguments |= {"download": download}
         super().__init__(action="job wait", arguments=arguments, **kwargs)
 
 

@@ -1,28 +1,26 @@
 """The HTTP face: who is asked, whether they may, what goes wrong on demand, and what is remembered of it.
 
 `GET /asked` at the admin endpoint tells every request in order, with its path and never with what it carried;
-`GET /runs` tells the state of every job; `DELETE /world` forgets everything.
+`GET /signed_in` every attempt to sign in, and how; `GET /runs` the state of every job; `GET /resources` what was sent
+for everything that is there, by its path. `DELETE /calls` forgets requests and jobs, `DELETE /world` everything.
 """
 
 from __future__ import annotations
 
 import json
-import re
-import ssl
 import sys
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import faults
+from entra import Unacceptable, serving
 
-from azure_ml_api import entra, workspaces
+from azure_ml_api import history, workspaces
 from azure_ml_api.world import Refused, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-HISTORY = re.compile(r"/history/.*/runs/([^/]+)(/details|/rundata)?")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -73,13 +71,13 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, path: str, body: bytes) -> workspaces.Answer:
         if found := self._open(path, body):
             return found
-        if not path.startswith("/score/") and not entra.is_token(self.headers.get("Authorization", "")):
+        if not path.startswith("/score/") and not self._has_token():
             challenge = {"WWW-Authenticate": f'Bearer authorization_uri="{self.world.url}/tenant"'}
             return 401, {"error": {"code": "AuthenticationFailed", "message": "no token"}}, challenge
         if path.startswith("/operations/"):
             return 200, self._operation(int(path.rpartition("/")[2])), workspaces.SOON
-        if run := HISTORY.fullmatch(path):
-            return 200, self._history(run[1]), {}
+        if found := history.answer(self.world, path, body):
+            return 200, found, {}
         if path.startswith("/score/"):
             given = {name.lower(): value for name, value in self.headers.items()}
             return workspaces.score(self.world, path.removeprefix("/score"), given, body)
@@ -88,15 +86,22 @@ class Handler(BaseHTTPRequestHandler):
     def _open(self, path: str, body: bytes) -> workspaces.Answer | None:
         """What needs no token."""
         tenant, _, rest = path.strip("/").partition("/")
-        if rest == "v2.0/.well-known/openid-configuration":
-            return 200, entra.configuration(self.world, tenant), {}
-        if rest == "oauth2/v2.0/token":
-            return (*entra.token(self.world, tenant, body), {})
+        if found := self.world.entra.answer(self.path, body):
+            return (*found, {})
         if path == "/metadata/endpoints":
             return 200, [self._cloud()], {}
         if path.startswith("/discovery"):
             return 200, dict.fromkeys(("api", "catalog", "experimentation", "history"), self.world.url), {}
-        return (200, f"hello from {rest}\n", {}) if tenant == "joblogs" else None
+        return (200, history.log(rest), {}) if tenant == "joblogs" else None
+
+    def _has_token(self) -> bool:
+        """Whether it brings a token that Entra signed for us."""
+        url = self.world.url
+        try:
+            self.world.entra.accept(self.headers.get("Authorization", ""), audiences=(url, f"{url}/"))
+        except Unacceptable:
+            return False
+        return True
 
     def _cloud(self) -> dict[str, Any]:
         url = self.world.url
@@ -116,18 +121,6 @@ class Handler(BaseHTTPRequestHandler):
         if operation["fails"]:
             return {"status": "Failed", "error": {"code": "OutOfQuota", "message": "Not enough quota: 4 cores wanted"}}
         return {"status": "Succeeded"}
-
-    def _history(self, name: str) -> dict[str, Any]:
-        path, run = self.world.run_named(name)
-        document = self.world.get(path)
-        details: dict[str, Any] = {"runId": name, "status": run.state, "startTimeUtc": run.began.isoformat()}
-        details["logFiles"] = {"user_logs/std_log.txt": f"{self.world.url}/joblogs/{name}"}
-        details["properties"] = document["properties"].get("properties") or {}
-        if run.state in ("Failed", "NotResponding"):
-            details["error"] = {"error": {"code": "UserError", "message": run.error or "the user's code failed"}}
-        if run.state == "Canceled":
-            details["warnings"] = [{"source": "stand-in", "message": run.error or "somebody cancelled it"}]
-        return details
 
     def _pass_on(self, path: str, body: bytes) -> None:
         status, headers, answer = self.world.storage.pass_on(self.command, path, dict(self.headers.items()), body)
@@ -165,9 +158,18 @@ class Handler(BaseHTTPRequestHandler):
 
 def serve(world: World, *, listen: str, admin: str, certificate: str, private_key: str) -> None:
     """Answer requests until SIGTERM."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private_key)
-    tells = {"asked": lambda: {"asked": world.asked}, "runs": lambda: {"runs": world.states()}}
+    tells = {
+        "asked": lambda: {"asked": world.asked},
+        "signed_in": lambda: {"signed_in": world.entra.signed_in},
+        "runs": lambda: {"runs": world.states()},
+        "resources": lambda: {"resources": world.all()},
+    }
     faults.serve(
-        Handler, listen=listen, admin=admin, tls=context, tells=tells, forgets={"world": world.forget}, world=world
+        Handler,
+        listen=listen,
+        admin=admin,
+        tls=serving.tls(certificate, private_key),
+        tells=tells,
+        forgets={"world": world.forget, "calls": world.forget_calls},
+        world=world,
     )

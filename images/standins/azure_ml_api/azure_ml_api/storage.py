@@ -45,6 +45,12 @@ class Storage:
             self._made.add(name)
         return f"/{self.account}/{name}"
 
+    def put(self, container: str, path: str, text: str) -> None:
+        """Write a blob of text."""
+        url = f"{self.upstream}{self.container(container)}"
+        with ContainerClient.from_container_url(url, credential=self.key, api_version=VERSION) as client:
+            client.upload_blob(path, text, overwrite=True)
+
     def sas(self, name: str) -> str:
         """A signature for reading, writing and listing a container, for an hour."""
         may = ContainerSasPermissions(read=True, write=True, list=True, create=True, add=True, tag=True)

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-from azure_ml_api.world import Refused, definition
+from azure_ml_api.history import ARTIFACTS, artifacts
+from azure_ml_api.world import ENDS, Refused, definition
 
 if TYPE_CHECKING:
     from azure_ml_api.world import World
@@ -38,7 +39,7 @@ def answer(world: World, method: str, path: str, body: bytes) -> Answer:
     if method == "POST":
         return _act(world, path, below, body)
     if below.lower().startswith("/datastores"):
-        return 200, _store(world, root), {}
+        return 200, _store(world, root, below), {}
     if method == "GET":
         return 200, _get(world, path, below), {}
     if method in ("PUT", "PATCH"):
@@ -63,26 +64,33 @@ def _workspace(world: World, root: str, name: str) -> dict[str, Any]:
     return {"id": root, "name": name, "type": kind, "location": "standin", "properties": properties}
 
 
-def _store(world: World, root: str) -> dict[str, Any]:
-    world.storage.container("azureml")
+def _store(world: World, root: str, below: str) -> dict[str, Any]:
+    """A datastore by its name, or the list of those that are the default."""
+    name = below.partition("/datastores/")[2] or STORE
+    world.storage.container(_container_of(name))
     properties = {
         "datastoreType": "AzureBlob",
         "accountName": world.storage.account,
-        "containerName": "azureml",
+        "containerName": _container_of(name),
         "endpoint": world.storage.suffix,
         "protocol": "https",
-        "isDefault": True,
+        "isDefault": name == STORE,
         "credentials": {"credentialsType": "Sas"},
         "serviceDataAccessAuthIdentity": "None",
     }
-    return {"id": f"{root}/datastores/{STORE}", "name": STORE, "properties": properties}
+    found = {"id": f"{root}/datastores/{name}", "name": name, "properties": properties}
+    return found if "/datastores/" in below else {"value": [found]}
+
+
+def _container_of(datastore: str) -> str:
+    return "artifacts" if datastore == ARTIFACTS else "azureml"
 
 
 def _act(world: World, path: str, below: str, body: bytes) -> Answer:
     verb = below.rpartition("/")[2].lower()
     target = path.rpartition("/")[0]
     if verb == "listsecrets":
-        return 200, {"secretsType": "Sas", "sasToken": world.storage.sas("azureml")}, {}
+        return 200, {"secretsType": "Sas", "sasToken": world.storage.sas(_container_of(below.split("/")[2]))}, {}
     if verb == "startpendingupload":
         return 200, _upload(world, below), {}
     if verb == "listkeys":
@@ -120,7 +128,11 @@ def _get(world: World, path: str, below: str) -> dict[str, Any]:
         return {"value": sorted(world.below(path), key=_newest)}
     found = world.get(path)
     if parts[0].lower() == "jobs":
-        found["properties"]["status"] = world.runs[path.lower()].look()
+        run = world.runs[path.lower()]
+        found["properties"]["status"] = run.look()
+        if run.state in ENDS:
+            outputs = found["properties"].get("outputs") or {}
+            found["properties"]["outputs"] = {**outputs, "default": artifacts(found["name"])}
     return found
 
 

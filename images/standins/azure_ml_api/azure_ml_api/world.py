@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from entra import Entra
+
     from azure_ml_api.storage import Storage
 
 STATES = ("NotStarted", "Queued", "Running", "Completed")
@@ -68,7 +70,7 @@ class World:
     """Everything; safe among threads by its lock."""
 
     url: str
-    secret: str = field(repr=False)
+    entra: Entra
     storage: Storage
     resources: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, Run] = field(default_factory=dict)
@@ -80,9 +82,17 @@ class World:
         """Nothing is there any more, and nothing was asked."""
         with self.lock:
             self.resources.clear()
-            self.runs.clear()
             self.operations.clear()
+            self.forget_calls()
+
+    def forget_calls(self) -> None:
+        """No job is there any more, and nothing was asked."""
+        with self.lock:
+            for path in self.runs:
+                self.resources.pop(path, None)
+            self.runs.clear()
             self.asked.clear()
+            self.entra.signed_in.clear()
 
     def get(self, path: str) -> dict[str, Any]:
         """A resource; Refused where there is none."""
@@ -126,6 +136,11 @@ class World:
         """The present state of every job, by its path."""
         with self.lock:
             return {path: run.state for path, run in self.runs.items()}
+
+    def all(self) -> dict[str, dict[str, Any]]:
+        """Every resource, by its path in small letters."""
+        with self.lock:
+            return copy.deepcopy(self.resources)
 
     def run_named(self, name: str) -> tuple[str, Run]:
         """A run by the name of its job, in whatever workspace."""
