@@ -18,8 +18,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.jobs.servers import ACCOUNT, azurite, free_port, running, storage_key
+from tests.jobs.servers import ACCOUNT, azurite, running, storage_key
 from tests.jobs.weather import Admin
+from tests.ports import free_port
 from tidegate.cluster.project import STANDINS
 
 if TYPE_CHECKING:
