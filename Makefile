@@ -8,7 +8,7 @@ INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help up down ui test bench dedup soak docs freeze format clean
+.PHONY: help up down ui test bench dedup soak docs pictures freeze format clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ format: $(INSTALLED) ## lay out and sort the Python files
 
 docs: $(INSTALLED) ## write the tables of README.md from the code
 	@$(BIN)/python docs/generate.py
+
+pictures: $(INSTALLED) ## take the pictures of docs/img in a real browser
+	@PICTURES=docs/img $(BIN)/python -m pytest tests/browser -q
 
 FREEZE = UV_CUSTOM_COMPILE_COMMAND='make freeze' $(BIN)/uv pip compile --quiet --generate-hashes --no-emit-index-url $(UPGRADE)
 

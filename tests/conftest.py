@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-OFFLINE = ("static", "steps", "cli", "jobs", "dags", "helm", "cluster_units")
+OFFLINE = ("static", "steps", "cli", "jobs", "dags", "helm", "browser", "cluster_units")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

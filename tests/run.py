@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,15 +26,17 @@ from tidegate.progress import Progress
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parent / "build"
-RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "cluster_units", "images", "cluster")
+RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "browser", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
 ALONE = ("cluster",)
 """Rungs beside which nothing else runs: they wait for what others would slow down."""
-PARTS = {"jobs": ("jobs", "jobs/azure_ml")}
+PARTS = {"jobs": ("jobs", "jobs/azure_ml"), "steps": ("steps", "steps/outage")}
 """Rungs too long for one lane, as folders of tests that run side by side; the first leaves out the others."""
+WAITING = ("steps/outage",)
+"""Parts that wait for a minute and do next to nothing: they take no lane."""
 LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
-LONGEST = ("jobs", "jobs/azure_ml", "dags", "steps", "ledger", "images", "static", "helm")
+LONGEST = ("jobs", "jobs/azure_ml", "dags", "steps", "ledger", "browser", "images", "static", "helm")
 """The longest of them, which are begun first, so that the lanes end together."""
 
 console = Console(highlight=False)
@@ -156,15 +158,19 @@ def airflow_by(report: Path) -> str:
 
 
 def run_all(rungs: list[str], times: Progress) -> list[Outcome]:
-    """Those that can side by side, then the others one by one."""
+    """Those that can side by side, those that wait beside them, then the others one by one."""
 
     def timed(rung: str, *, live: bool) -> Outcome:
         with times.phase(f"rung {rung}"):
             return run(rung, live=live)
 
     several = sorted(set(rungs) - set(ALONE), key=lambda rung: (*LONGEST, rung).index(rung))
-    with ThreadPoolExecutor(max_workers=LANES) as lanes:
-        outcomes = list(lanes.map(lambda rung: timed(rung, live=len(several) == 1), several))
+    with ThreadPoolExecutor(max_workers=LANES) as lanes, ThreadPoolExecutor(max_workers=len(WAITING)) as beside:
+
+        def begun(rung: str) -> Future[Outcome]:
+            return (beside if rung in WAITING else lanes).submit(timed, rung, live=len(several) == 1)
+
+        outcomes = [one.result() for one in [begun(rung) for rung in several]]
     outcomes += [timed(rung, live=True) for rung in rungs if rung in ALONE]
     return sorted(outcomes, key=lambda one: rungs.index(one.rung))
 

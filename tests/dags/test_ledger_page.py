@@ -178,7 +178,9 @@ def test_a_task_instance_finds_its_row(client: TestClient, world: dict[str, Any]
     asked = {"pipeline": "petrol", "run_id": "scheduled__2", "task_id": "train_model", "map_index": -1}
     text = shown(client, "/task", **asked)
     assert f'/row/{world["trained"].id}"' in text
+    assert shown(client, "/task", **asked | {"map_index": "{MAP_INDEX}"}) == text, "what the UI asks for in its tab"
     assert "nothing yet" in shown(client, "/task", **asked | {"map_index": 3})
+    assert client.get("/task", params=asked | {"map_index": "x"}).status_code == 422
 
 
 def test_everything_is_escaped(client: TestClient, world: dict[str, Any]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import socket
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.helm.renders import render
+from tests.ports import free_port
 from tidegate.cluster.chart import CHART
 from tidegate.cluster.programs import program
 
@@ -141,13 +141,6 @@ def test_a_volume_of_another_password_ends_the_job(server: str, monkeypatch: pyt
 
 ACCOUNT = {"access": "step-hello", "secret": "a-secret-of-hello", "role": "user"}
 READER = {"access": "store-reader", "secret": "a-secret-of-reader", "role": "user"}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from tests.jobs.servers import ACCOUNT, BUCKET, Server, free_port, running
+from tests.jobs.servers import ACCOUNT, BUCKET, Server, running
+from tests.ports import free_port
 from tests.jobs.weather import Admin
 from tidegate.cluster.project import STANDINS
 

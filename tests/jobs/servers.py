@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
+from tests.ports import free_port
 from tidegate.cluster import npm
 from tidegate.cluster.programs import program
 from tidegate.cluster.project import STANDINS
@@ -73,13 +74,6 @@ def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
                 return
         time.sleep(0.05)
     pytest.fail(f"{process.args!r} does not answer on port {port}:\n{log.read_text()[-3000:]}")
-
-
-def free_port() -> int:
-    """A port nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

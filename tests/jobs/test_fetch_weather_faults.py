@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs.servers import free_port
 from tests.jobs.weather import FILE, TACOMA, Admin, WeatherApi, assert_whole, fetch, lake_admin
+from tests.ports import free_port
 from tidegate.step import AccessDenied, BadInput, BadSettings, NoBucket, Secret, StepError, TryAgain
 from tidegate.step.stores import router
 

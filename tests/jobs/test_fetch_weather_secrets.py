@@ -9,9 +9,9 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.jobs.servers import free_port
 from tests.jobs.steps import Ended, environment, run_step
 from tests.jobs.weather import KEY, WeatherApi
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

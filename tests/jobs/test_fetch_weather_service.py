@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.fetch_weather import service
-from tests.jobs.servers import ROOT, free_port, running
+from tests.jobs.servers import ROOT, running
 from tests.jobs.weather import KEY, WeatherApi, assert_whole
+from tests.ports import free_port
 from tidegate.step import Secret
 
 if TYPE_CHECKING:

@@ -105,6 +105,7 @@ def test_the_exit_code_and_the_last_line_say_what_happened(
     done = ended(f"print('before'); {body}", environ)
     assert done.returncode == code
     assert done.stderr.splitlines()[-1] == last
+    assert json.loads(done.stdout.splitlines()[-1])["usage"]["peak_memory_bytes"] > 1_000_000
     assert ("Traceback" in done.stderr) == (code == 1 and "it failed" not in last)
     assert result_of(environ) is None
 

@@ -8,7 +8,8 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.jobs.servers import FaultyProxy, free_port
+from tests.jobs.servers import FaultyProxy
+from tests.ports import free_port
 from tidegate.step import Exists, Store, TryAgain, store_for
 from tidegate.step.stores import router
 from tidegate.step.stores.protocol import CHUNK

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 
 from tests.jobs.scripted import Answer, as_json, scripted
-from tests.jobs.servers import free_port
+from tests.ports import free_port
 from tidegate.step import BadInput, Secret, TryAgain
 from tidegate.step.web import Call, Limits, call, is_json, public
 

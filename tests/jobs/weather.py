@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from jobs import fetch_weather
-from tests.jobs.servers import free_port, running
+from tests.jobs.servers import running
+from tests.ports import free_port
 from tidegate.cluster.project import STANDINS
 from tidegate.step import Result, Secret
 

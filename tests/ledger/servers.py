@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -20,6 +19,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pymysql
 import pytest
+from sqlalchemy import make_url
+
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +54,13 @@ def postgresql(**settings: str) -> Iterator[str]:
             [server, "-D", str(data), *arguments], folder, lambda: psycopg.connect(address).close(), stop=signal.SIGINT
         ):
             yield address
+
+
+def new_database(postgresql: str, name: str) -> str:
+    """The address of a new, empty database on a PostgreSQL server whose administrator's address is known."""
+    with psycopg.connect(postgresql, autocommit=True) as connection:
+        connection.cursor().execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
+    return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
 
 
 @contextmanager
@@ -155,9 +164,3 @@ def _wait(process: subprocess.Popen[bytes], connect: Callable[[], None], log: Pa
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail(f"{error}\n{log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.1)
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])

@@ -7,26 +7,21 @@ waiting; each test looks at its own.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-from sqlalchemy import make_url
 
-os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="tidegate-airflow-"))
-
-from tests.ledger import servers
-from tests.soak.airflow_server import LocalAirflow
+from tests.ledger.servers import new_database
+from tests.local_airflow import LocalAirflow
 from tests.soak.pipelines import DAGS, SCRIPTS
-from tests.steps.control_plane import ControlPlane
 from tests.steps.kubelet import NAMESPACE
 from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.steps.control_plane import ControlPlane
 
 SIDE_BY_SIDE = {
     "chain": ("chain", {"n": 7}),
@@ -42,30 +37,11 @@ SIDE_BY_SIDE = {
 LIMITS = {"pipelines": {"narrow": 2}}
 
 
-def made(postgresql: str, name: str) -> str:
-    """The address of a new database."""
-    with psycopg.connect(postgresql, autocommit=True) as connection:
-        connection.cursor().execute(f"CREATE DATABASE {name}")  # type: ignore[arg-type]
-    return make_url(postgresql).set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture(scope="module")
-def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
-        yield plane
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    with servers.postgresql() as address:
-        yield address
-
-
 @pytest.fixture(scope="module")
 def airflow(plane: ControlPlane, postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAirflow]:
     steps = {name: plane.script(name, code) for name, code in SCRIPTS.items()}
     plane.configure({"_platform": {"store_root": "file:///store", "limits": LIMITS}, **steps})
-    database, ledger = made(postgresql, "airflow"), made(postgresql, "ledger")
+    database, ledger = (new_database(postgresql, name) for name in ("airflow", "ledger"))
     migrate(ledger)
     environment = {"KUBECONFIG": str(plane.kubeconfig), "TIDEGATE_STEPS_NAMESPACE": NAMESPACE}
     environment["AIRFLOW_CONN_ML_AIRFLOW"] = ledger

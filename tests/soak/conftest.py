@@ -10,6 +10,7 @@ import pytest
 from tests.cluster import counted, kills
 from tests.cluster.stage import quiet, staged
 from tests.cluster.timeline import Timeline
+from tests.steps.servers import plane, postgresql
 from tidegate.cli import pods, state
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE, Kubectl
@@ -17,6 +18,8 @@ from tidegate.cli.objects import object_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+__all__ = ["plane", "postgresql"]
 
 READY_SECONDS = 600.0
 

@@ -60,6 +60,17 @@ def test_links_within_the_project_lead_somewhere() -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_every_picture_is_shown_and_small() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"!\[[^\]]+\]\(([^)]+)", page.read_text())
+    }
+    assert shown == set((ROOT / "docs" / "img").iterdir())
+    assert [path.name for path in shown if path.stat().st_size > 200_000] == []
+
+
 def test_make_targets_that_the_readme_names_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)", README)) <= targets

@@ -18,7 +18,7 @@ import httpx
 import yaml
 from kubernetes_asyncio.client import ApiClient, Configuration
 
-from tests.ledger.servers import free_port
+from tests.ports import free_port
 from tests.steps.kubelet import NAMESPACE, Kubelet
 from tidegate.airflow.kube import Kube
 from tidegate.cluster.programs import program

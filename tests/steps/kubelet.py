@@ -23,7 +23,7 @@ import aiohttp
 import httpx
 from aiohttp import web
 
-from tests.ledger.servers import free_port
+from tests.ports import free_port
 from tidegate.airflow.kube import Kube, KubeError
 
 if TYPE_CHECKING:

@@ -43,10 +43,42 @@ def test_a_usage_that_is_none_is_left_out(world: World, said: Any) -> None:
     assert (row.peak_memory_bytes, row.cpu_seconds, row.state) == (None, None, "succeeded")
 
 
-def test_a_failure_tells_where_it_was_too(world: World) -> None:
-    assert replace(world, before="raise SystemExit(1)").run("r1").state == "failed"
+STEP = """
+import sys, types
+from dataclasses import dataclass
+from tidegate.step import BadInput, main
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    \"""None.\"""
+
+def run(settings, store):
+    kept = bytearray(100_000_000)
+    raise BadInput("the file is odd")
+
+module = types.ModuleType("work", "Fails.")
+module.Settings, module.run = Settings, run
+del os.environ["TIDEGATE_PARAMS"]
+sys.exit(main("work", module, []))
+"""
+"""A step of ours that fails on its own terms."""
+
+
+def test_a_failure_tells_where_it_was_and_what_it_used_too(world: World) -> None:
+    assert replace(world, before=f"import os\n{STEP}").run("r1").state == "failed"
     row = world.uses()[0].row
     assert (row.node, row.log_url) == ("this machine", "/dags/d/runs/r1/tasks/work?try_number=1")
+    assert row.exit_reason == "bad_input"
+    assert row.peak_memory_bytes is not None
+    assert row.peak_memory_bytes > 100_000_000
+    assert row.cpu_seconds
+
+
+@pytest.mark.parametrize("said", ["nothing", '{"usage": 1}', '["usage"]', '{"usage": {"cpu_seconds": -1}}'])
+def test_a_failure_of_any_other_program_is_a_row_all_the_same(world: World, said: str) -> None:
+    assert replace(world, before=f"import sys; print({said!r}); sys.exit(1)").run("r1").state == "failed"
+    row = world.uses()[0].row
+    assert (row.peak_memory_bytes, row.cpu_seconds, row.exit_reason) == (None, None, "application")
 
 
 def test_a_wait_for_the_same_work_elsewhere_has_an_end_that_says_what_to_do(world: World) -> None:

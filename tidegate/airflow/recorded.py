@@ -5,7 +5,9 @@ A hit gives the same result again, to the last value; what the step used is for 
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -47,7 +49,8 @@ def outcome_of(found: Result | Failure, *, pod: str, node: str) -> Outcome:
     All of a result is kept, so that a hit gives it again; one that is too long for a row is never used again.
     """
     if isinstance(found, Failure):
-        return Outcome(state=State.FAILED, exit_reason=found.kind.value, message=found.message, pod=pod, node=node)
+        why = {"exit_reason": found.kind.value, "message": found.message}
+        return Outcome(state=State.FAILED, pod=pod, node=node, **why, **usage_of(told_among(found.last_words)))
     numbers = {str(k): v for k, v in (found.get("metrics") or {}).items() if _is_number(v)}
     told = {"metrics": numbers, "summary": str(found.get("summary") or ""), **usage_of(found), **extra_of(found)}
     return Outcome(state=State.SUCCEEDED, outputs=outputs_of(found), pod=pod, node=node, **told)
@@ -64,6 +67,15 @@ def extra_of(found: Result) -> dict[str, Any]:
         names = ", ".join(sorted(extra))
         return {"exit_reason": NOT_KEPT, "message": f"{names}: {size} bytes, more than the {EXTRA_LIMIT} a row keeps"}
     return {"extra": extra}
+
+
+def told_among(words: str) -> Result:
+    """What a step that failed told as a line of its last words, `{"usage": ...}`; nothing where no line is one."""
+    for line in reversed(words.splitlines()):
+        with suppress(ValueError):
+            if isinstance(said := json.loads(line), dict) and USAGE in said:
+                return said
+    return {}
 
 
 def usage_of(found: Result) -> dict[str, Any]:

@@ -21,12 +21,14 @@ from airflow.api_fastapi.core_api.security import get_user
 from fastapi import Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import BeforeValidator
 
 from tidegate.ledger import BadAddress, Ledger, LedgerError, NoSuchRow
 from tidegate.ledger.address import from_environment
 from tidegate.ledger.verify import NoStores
 from tidegate.page import look, plot
 from tidegate.page.links import steps_namespace
+from tidegate.page.plugin import MAP_INDEX
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'self'; base-uri 'none'"
 HEADERS = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
@@ -41,7 +43,7 @@ app = FastAPI(title="Tidegate's ledger", docs_url=None, redoc_url=None, openapi_
 def templates() -> Environment:
     """The templates, with the filters they use."""
     made = Environment(loader=PackageLoader("tidegate.page"), autoescape=True, undefined=StrictUndefined)
-    made.filters |= {"when": when, "seconds": seconds, "number": number}
+    made.filters |= {"when": when, "seconds": seconds, "number": number, "mebibytes": mebibytes}
     made.globals |= {"width": plot.WIDTH, "height": plot.HEIGHT, "days": look.SAVED.days}
     made.globals |= {"steps_namespace": steps_namespace()}
     return made
@@ -58,7 +60,13 @@ def readable(user: Annotated[BaseUser, Depends(get_user)]) -> frozenset[str]:
     return frozenset(get_auth_manager().get_authorized_dag_ids(user=user))
 
 
+def index(text: str) -> int:
+    """The UI leaves the name as it is where a task is not mapped (apache-airflow 3.3.2)."""
+    return -1 if text in ("", MAP_INDEX) else int(text)
+
+
 Readable = Annotated[frozenset[str], Depends(readable)]
+MapIndex = Annotated[int, BeforeValidator(index)]
 
 
 @app.get("/")
@@ -81,7 +89,7 @@ def row(request: Request, number: int, mine: Readable) -> HTMLResponse:
 
 @app.get("/task")
 def task(
-    request: Request, mine: Readable, *, pipeline: str, run_id: str, task_id: str, map_index: int = -1
+    request: Request, mine: Readable, *, pipeline: str, run_id: str, task_id: str, map_index: MapIndex = -1
 ) -> HTMLResponse:
     """What the tries of a task instance got."""
 
@@ -118,6 +126,11 @@ def seconds(value: float | None) -> str:
         return f"{value:.1f} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def mebibytes(value: int | None) -> str:
+    """Memory, as people set its limit."""
+    return "" if value is None else f"{value / 2**20:.1f} MiB"
 
 
 def number(value: float) -> str:

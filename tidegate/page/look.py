@@ -54,7 +54,7 @@ def tries(ledger: Ledger, filters: Filters, readable: frozenset[str]) -> Mapping
         "uses": ledger.do(report.uses(within, limit=NEWEST)),
         "saved": ledger.do(report.saved(within, since=SAVED)),
         "queue": [ticket for ticket in ledger.do(admission.queue()) if ticket.task.pipeline in within["pipeline"]],
-        **_choices(ledger, readable),
+        **_choices(ledger, {"pipeline": readable}, "pipeline", "step"),
     }
 
 
@@ -63,7 +63,8 @@ def step(ledger: Ledger, name: str, filters: Filters, readable: frozenset[str]) 
     within = filters.within(readable) | {"step": name, "state": State.SUCCEEDED}
     within.pop("verdict", None)
     found = ledger.do(lambda tx: rows.matching(tx, within, limit=RUNS))
-    return {"name": name, "filters": filters, "rows": found, "plots": plots(found), **_choices(ledger, readable)}
+    choices = _choices(ledger, {"pipeline": readable, "step": name}, "pipeline", "task_id")
+    return {"name": name, "filters": filters, "rows": found, "plots": plots(found), **choices}
 
 
 def row(ledger: Ledger, number: int, readable: frozenset[str]) -> Mapping[str, Any]:
@@ -86,6 +87,6 @@ def task(
     return {"asked": asked, "uses": ledger.do(report.uses(mine, limit=NEWEST))}
 
 
-def _choices(ledger: Ledger, readable: frozenset[str]) -> dict[str, Any]:
-    within = {"pipeline": readable}
-    return {name + "s": ledger.do(report.names(name, within)) for name in ("pipeline", "step")}
+def _choices(ledger: Ledger, within: Mapping[str, Any], *columns: str) -> dict[str, Any]:
+    """What there is to choose from, by `<column>s`."""
+    return {f"{column}s": ledger.do(report.names(column, within)) for column in columns}

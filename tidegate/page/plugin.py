@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
 PREFIX = "/tidegate/ledger"
-TASK = "task?pipeline={DAG_ID}&run_id={RUN_ID}&task_id={TASK_ID}&map_index={MAP_INDEX}"
+MAP_INDEX = "{MAP_INDEX}"
+TASK = f"task?pipeline={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}&map_index={MAP_INDEX}"
 """The UI fills in the ids, encoded."""
 
 

@@ -1,18 +1,19 @@
 """The edge of a step: environment in, exit code out, and nothing in between that is not the step's own.
 
-Reads: the environment and the clock's signals. Writes: the result, and on standard error what went wrong, as the last
-lines of all, since Kubernetes shows the end of the log where a container left no message.
+Reads: the environment and the clock's signals. Writes: the result; or what it used so far, and on standard error what
+went wrong, as the last lines of all, since Kubernetes shows the end of the log where a container left no message.
 Again: as the step itself.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,7 @@ def _failed(step: str, error: BaseException, module: ModuleType, secrets: set[st
 def _say_last(step: str, error: BaseException, secrets: set[str], *, where: str = "") -> None:
     text = str(error) if isinstance(error, StepError | Stopped) else f"{type(error).__name__}: {error}"
     text = "out of memory; raise the step's memory limit" if isinstance(error, MemoryError) else text
+    sys.stdout.write(json.dumps({"usage": asdict(used())}) + "\n")
     sys.stdout.flush()
     for line in redact(text, secrets)[:STILL_TO_SAY].splitlines() or [type(error).__name__]:
         sys.stderr.write(f"{step}: {where}{line}\n")

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tests.jobs.entra import CLIENT, SECRET, TENANT, certificate, issuer_file
-from tests.jobs.servers import ACCOUNT, azurite, free_port, running, storage_key
+from tests.jobs.servers import ACCOUNT, azurite, running, storage_key
 from tests.jobs.weather import Admin
+from tests.ports import free_port
 from tidegate.cluster.project import STANDINS
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
-from tests.jobs.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from email.message import EmailMessage

@@ -1,7 +1,12 @@
-"""The ledger's role locked out in mid-run, on a real PostgreSQL: no run fails, no row is lost, no work is done twice.
+"""The ledger's role locked out for a minute in mid-run, on a real PostgreSQL: no run fails, no row is lost.
 
-A minute is eight seconds here, and lease and heartbeat are shorter by the same factor: what counts is their ratio.
+And no work is done twice, but for two runs that begin it while nobody can tell them of each other. Nothing is
+shortened, neither the minute nor the ledger's lease and heartbeat, so this waits for a minute and does little: it is a
+part of its rung that runs beside the others.
 """
+
+# What is waited for happens in another task of the loop: there is no event to await.
+# ruff: noqa: ASYNC110
 
 from __future__ import annotations
 
@@ -14,17 +19,15 @@ from airflow.triggers.base import TaskSuccessEvent
 from sqlalchemy import make_url
 
 from tests.steps.ledger_scene import World
-from tests.steps.test_ledger_races import Triggerer, short_leases, triggerer
-from tidegate.airflow import clerk
-from tidegate.ledger import HEARTBEAT, LEASE
+from tests.steps.test_ledger_races import Triggerer, triggerer
+from tidegate.ledger import HEARTBEAT
 from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 ROLE = "ledger_of_steps"
-OUTAGE = 8.0
-FACTOR = OUTAGE / 60
+OUTAGE = 60.0
 SLEEPS = 'import json, os, time; time.sleep(json.loads(os.environ["TIDEGATE_PARAMS"])["seconds"])'
 
 
@@ -39,8 +42,6 @@ def world(postgresql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> W
     migrate(address)
     monkeypatch.setenv("TIDEGATE_LEDGER_URL", address)
     monkeypatch.setenv("TIDEGATE_LEDGER_SPOOL", str(tmp_path / "spool"))
-    monkeypatch.setattr(clerk, "BEAT_SECONDS", HEARTBEAT.total_seconds() * FACTOR)
-    short_leases(monkeypatch, LEASE.total_seconds() * FACTOR)
     return World(folder=tmp_path, address=address, before=SLEEPS)
 
 
@@ -56,6 +57,11 @@ async def lock(admin: str, *, out: bool) -> None:
 def begun(scene: Triggerer, run_id: str, *, seconds: float, n: int) -> asyncio.Task[Any]:
     dag = scene.world.dag(params={"seconds": seconds, "n": n})
     return scene.start(run_id, dag=dag)
+
+
+def spooled(world: World) -> list[Path]:
+    """The rows that wait for the ledger."""
+    return list((world.folder / "spool").glob("*.json"))
 
 
 def test_a_minute_without_the_ledger_fails_no_run_and_loses_no_row(world: World, postgresql: str) -> None:
@@ -76,9 +82,12 @@ def test_a_minute_without_the_ledger_fails_no_run_and_loses_no_row(world: World,
                 begun(scene, "two of two", seconds=0, n=5),
             ]
             await asyncio.sleep(OUTAGE)
-            assert list((world.folder / "spool").glob("*.json")), "nothing was spooled: the role was not locked out"
+            assert spooled(world), "nothing was spooled: the role was not locked out"
             await lock(postgresql, out=False)
             assert all(isinstance(event, TaskSuccessEvent) for event in await asyncio.gather(*runs))
+            async with asyncio.timeout(2 * HEARTBEAT.total_seconds()):
+                while spooled(world):
+                    await asyncio.sleep(0.2)
 
     asyncio.run(case())
     uses = {use.task.run_id: use for use in world.uses()}

@@ -1,12 +1,14 @@
-"""A real Airflow of its own on loopback: scheduler, DAG processor, API server, one or two triggerers.
+"""A real Airflow of its own on loopback: scheduler, DAG processor, API server, one or two triggerers, or fewer of them.
 
-Everything lives in one folder and ends with it. DAG files are written into `dags`; runs are started and read through
-the metadata database and `airflow` itself, so that no login is needed.
+Everything lives in one folder and ends with it. DAG files are written into `dags`, plugins into `plugins`; runs are
+started and read through REST API v2 and the metadata database. Who signs in is `USER`, who may do everything.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -20,25 +22,35 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from tests.ledger.servers import free_port
+from tests.ports import free_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 180
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager"
+COMPONENTS = ("dag-processor", "scheduler", "triggerer", "api-server")
+USER = "ada"
 
 
 class LocalAirflow:
-    """The components of Airflow as processes. `start` and `kill` them by name."""
+    """The components of Airflow as processes. `start` and `kill` them by name.
 
-    def __init__(self, folder: Path, *, database: str, environment: Mapping[str, str]) -> None:
-        self.folder, self._database = folder, database
-        self.dags = folder / "dags"
-        self.dags.mkdir(parents=True)
-        self.logs = folder / "logs"
+    Without a DAG processor the DAG files are read once, at the start.
+    """
+
+    def __init__(
+        self, folder: Path, *, database: str, environment: Mapping[str, str], components: Sequence[str] = COMPONENTS
+    ) -> None:
+        self.folder, self._database, self._components = folder, database, components
+        self.dags, self.plugins, self.logs = folder / "dags", folder / "plugins", folder / "logs"
+        for made in (self.dags, self.plugins):
+            made.mkdir(parents=True)
+        self.password = secrets.token_urlsafe(12)
+        (folder / "passwords.json").write_text(json.dumps({USER: self.password}))
         self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
         self._environment = {**os.environ, **self._settings(), **environment}
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -53,9 +65,12 @@ class LocalAirflow:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__FERNET_KEY": "",
             "AIRFLOW__CORE__PARALLELISM": "2",
-            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"http://127.0.0.1:{self._port}/execution/",
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+            "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(self.plugins),
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": f"{USER}:admin",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.folder / "passwords.json"),
             "AIRFLOW__CORE__AUTH_MANAGER": f"{SIMPLE}.SimpleAuthManager",
+            "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__PORT": str(self._port),
             "AIRFLOW__API__HOST": "127.0.0.1",
             "AIRFLOW__API__WORKERS": "1",
@@ -75,8 +90,10 @@ class LocalAirflow:
     def __enter__(self) -> LocalAirflow:
         try:
             self.airflow("db", "migrate")
-            for name in ("dag-processor", "scheduler", "triggerer", "api-server"):
+            for name in self._components:
                 self.start(name)
+            if "dag-processor" not in self._components:
+                self.airflow("dags", "reserialize")
             self.wait("the API server", self._answers)
         except BaseException:
             self.__exit__()
@@ -89,7 +106,7 @@ class LocalAirflow:
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{self._port}/api/v2/version", timeout=2).is_success
+            return httpx.get(f"{self.url}/api/v2/version", timeout=2).is_success
         except httpx.HTTPError:
             return False
 
@@ -139,11 +156,11 @@ class LocalAirflow:
         return run_id
 
     def rest(self, method: str, path: str, body: Any = None) -> Any:
-        """One call of REST API v2, as somebody who may do everything."""
-        url = f"http://127.0.0.1:{self._port}"
-        token = httpx.get(f"{url}/auth/token", timeout=30).json()["access_token"]
+        """One call of REST API v2."""
+        known = {"username": USER, "password": self.password}
+        token = httpx.post(f"{self.url}/auth/token", json=known, timeout=30).json()["access_token"]
         headers = {"Authorization": f"Bearer {token}"}
-        answer = httpx.request(method, f"{url}/api/v2/{path}", json=body, headers=headers, timeout=30)
+        answer = httpx.request(method, f"{self.url}/api/v2/{path}", json=body, headers=headers, timeout=30)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
