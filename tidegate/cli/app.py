@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, listing, local, pages, runs, state, step_pods, table
+from tidegate.cli import airflow_api, images, listing, local, pages, runs, state, step_pods, table
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
 from tidegate.cli import plan as plan_module
@@ -23,7 +23,8 @@ from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
-from tidegate.cluster import cache, chart, kind
+from tidegate.cli.scaffold import commands as new
+from tidegate.cluster import cache, chart
 from tidegate.cluster import doctor as doctor_module
 from tidegate.cluster import images as images_module
 from tidegate.cluster.errors import ClusterError
@@ -51,10 +52,10 @@ class Commands(typer.Typer):
 
 
 app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-images = typer.Typer(no_args_is_help=True, help="The images of `skaffold.yaml`.")
 dags = typer.Typer(no_args_is_help=True, help="The pipelines.")
-app.add_typer(images, name="images")
+app.add_typer(images.app, name="images")
 app.add_typer(dags, name="dags")
+app.add_typer(new.app, name="new")
 ledger = typer.Typer(cls=ledger_module.LedgerGroup, no_args_is_help=True, help="What ran, what was skipped and why.")
 app.add_typer(ledger, name="ledger")
 
@@ -236,33 +237,6 @@ def mail(
 ) -> None:
     """Show the mails that the development catcher has, on 127.0.0.1, until Ctrl-C."""
     pages.show(Kubectl(state.context(context)), *pages.MAIL, local=port, out=out)
-
-
-@images.command("build")
-def images_build(
-    registry: Annotated[str | None, typer.Option(help="Name them for this registry, and push them to it.")] = None,
-) -> None:
-    """Build what the engine lacks, and print every reference."""
-    refs = images_module.build(registry=registry)
-    if registry:
-        images_module.push(refs.values())
-    for ref in refs.values():
-        out.print(ref, soft_wrap=True)
-
-
-@images.command("list")
-def images_list(
-    registry: Annotated[str | None, typer.Option(help="Name them for this registry.")] = None,
-) -> None:
-    """Show every image: ours, and those of others with what stands in for them."""
-    out.print(listing.images_table(registry=registry))
-
-
-@images.command("load")
-def images_load() -> None:
-    """Build what is missing, and bring it into the kind cluster."""
-    loaded = images_module.load(images_module.build().values(), cluster=kind.NAME)
-    out.print("\n".join(loaded) or "the cluster has them all", soft_wrap=True)
 
 
 @dags.command("push")
