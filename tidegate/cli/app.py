@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, images, listing, local, pages, runs, state, step_pods, table
+from tidegate.cli import airflow_api, images, local, pages, runs, state, step_pods, table, task_log
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
 from tidegate.cli import plan as plan_module
@@ -22,6 +23,7 @@ from tidegate.cli import reconcile as reconcile_module
 from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
+from tidegate.cli.health import findings, gather, shown
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cli.scaffold import commands as new
 from tidegate.cluster import cache, chart
@@ -62,6 +64,7 @@ app.add_typer(ledger, name="ledger")
 ContextOption = Annotated[
     str | None, typer.Option("--context", help="kubeconfig context; default: that of the last `up`.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @app.callback()
@@ -127,12 +130,17 @@ def doctor() -> None:
 
 
 @app.command()
-def status(context: ContextOption = None) -> None:
-    """Show the release, the pods that are not ready and the newest run of every pipeline."""
-    kubectl = Kubectl(state.context(context))
-    out.print(listing.release_table(kubectl))
-    with airflow_api.airflow(kubectl) as api:
-        out.print(listing.runs_table(api))
+def status(as_json: JsonOption = False, context: ContextOption = None) -> None:
+    """Show how the platform is, at a glance, and what to do about what is not well; exit code 1 where something is."""
+    told = gather.answers(Kubectl(state.context(context)))
+    found = findings.findings(told, now=datetime.now(UTC))
+    if as_json:
+        out.print_json(data=shown.document(told, found))
+    else:
+        out.print(shown.platform(told, found))
+        out.print(shown.pipelines(told))
+        _lines("What to do", shown.to_do(found) or ["nothing"])
+    raise typer.Exit(0 if shown.well(found) else 1)
 
 
 @app.command()
@@ -156,7 +164,7 @@ def trigger(
 def plan(
     dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
     conf: Annotated[str, typer.Option(help="Parameters as a JSON object, as for `trigger`.")] = "{}",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    as_json: JsonOption = False,
     context: ContextOption = None,
 ) -> None:
     """Show what a run would do with each step: RUN, SKIP or WAIT, why, and the minutes it usually takes."""
@@ -189,14 +197,17 @@ def _finish(api: airflow_api.Airflow, run: runs.Run) -> None:
 def logs(
     dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
     task: Annotated[str, typer.Argument(help="Its task, such as train_model.")],
+    *,
     run: Annotated[str | None, typer.Option(help="Run id; default: the newest run.")] = None,
-    attempt: Annotated[int | None, typer.Option("--try", help="Try, from 1; default: the last one.")] = None,
+    attempt: Annotated[int | None, typer.Option("--try", min=1, help="Try, from 1; default: the last one.")] = None,
+    index: Annotated[int, typer.Option(help="Which instance of a mapped task, from 0.")] = task_log.UNMAPPED,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the task is over.")] = False,
     context: ContextOption = None,
 ) -> None:
-    """Print the log of a task; the step's own lines are in it."""
-    with airflow_api.airflow(Kubectl(state.context(context))) as api:
-        for line in listing.task_log(api, dag, task, run_id=run, attempt=attempt):
-            out.print(line, markup=False, soft_wrap=True)
+    """Print the log of a task, from its pod while that runs, else from Airflow; the step's own lines are in it."""
+    wanted = task_log.Wanted(dag=dag, task=task, run=run, attempt=attempt, index=index)
+    for line in task_log.lines(Kubectl(state.context(context)), wanted, follow=follow):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
