@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from tidegate.cli.fault import Fault
-from tidegate.cli.port_forward import Forward, forward
+from tidegate.cli.port_forward import STARTS_WITHIN, Forward, forward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,12 +38,14 @@ class Airflow:
     way: Forward
     user: str
     password: str = field(repr=False)
+    patience: float = ANSWERS_WITHIN
+    """Seconds one call may take in all."""
     token: str = field(default="", repr=False)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=30, trust_env=False), repr=False)
 
     def call(self, method: str, path: str, *, missing_ok: bool = False, **options: Any) -> httpx.Response:  # noqa: ANN401
         """One request under /api/v2; with `missing_ok` a 404 is an answer too."""
-        deadline = time.monotonic() + ANSWERS_WITHIN
+        deadline = time.monotonic() + self.patience
         while True:
             try:
                 answer = self._once(method, path, **options)
@@ -57,7 +59,7 @@ class Airflow:
                     msg = f"Airflow refused {method} {path}: {fault}"
                     raise Fault(msg)
             if time.monotonic() > deadline:
-                msg = f"Airflow did not answer {method} {path} within {ANSWERS_WITHIN:.0f} s: {fault}"
+                msg = f"Airflow did not answer {method} {path} within {self.patience:.0f} s: {fault}"
                 raise Fault(msg)
             time.sleep(1)
 
@@ -147,10 +149,11 @@ class Airflow:
         value = answer.json()["value"] if answer.is_success else None
         return _decoded(value) if isinstance(value, str) else value
 
-    def log(self, dag_id: str, run_id: str, task_id: str, *, attempt: int = 1) -> list[str]:
-        """The lines of a task's log."""
+    def log(self, dag_id: str, run_id: str, task_id: str, *, attempt: int = 1, index: int = -1) -> list[str]:
+        """The lines of a task's log; `index` is that of an instance of a mapped task."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
-        content = self.call("GET", path, params={"full_content": "true"}).json()["content"]
+        options = {"full_content": "true", "map_index": index}
+        content = self.call("GET", path, params=options).json()["content"]
         return [_line(entry) for entry in content]
 
 
@@ -172,11 +175,11 @@ def _line(entry: dict[str, Any] | str) -> str:
 
 
 @contextmanager
-def airflow(kubectl: Kubectl) -> Iterator[Airflow]:
+def airflow(kubectl: Kubectl, *, patience: float = ANSWERS_WITHIN) -> Iterator[Airflow]:
     """The installed Airflow, signed in as the admin, while the block runs."""
     account = kubectl.secret(ADMIN_SECRET)
-    with forward(kubectl, SERVICE, PORT) as way:
-        api = Airflow(way, account["username"], account["password"])
+    with forward(kubectl, SERVICE, PORT, within=min(patience, STARTS_WITHIN)) as way:
+        api = Airflow(way, account["username"], account["password"], patience)
         try:
             yield api
         finally:

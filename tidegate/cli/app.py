@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, listing, local, pages, runs, state, step_pods, table
+from tidegate.cli import airflow_api, images, local, pages, runs, state, step_pods, table, task_log
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
 from tidegate.cli import plan as plan_module
@@ -22,8 +23,10 @@ from tidegate.cli import reconcile as reconcile_module
 from tidegate.cli import up as up_module
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
+from tidegate.cli.health import findings, gather, shown
 from tidegate.cli.kubectl import Kubectl
-from tidegate.cluster import cache, chart, kind
+from tidegate.cli.scaffold import commands as new
+from tidegate.cluster import cache, chart
 from tidegate.cluster import doctor as doctor_module
 from tidegate.cluster import images as images_module
 from tidegate.cluster.errors import ClusterError
@@ -51,16 +54,17 @@ class Commands(typer.Typer):
 
 
 app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-images = typer.Typer(no_args_is_help=True, help="The images of `skaffold.yaml`.")
 dags = typer.Typer(no_args_is_help=True, help="The pipelines.")
-app.add_typer(images, name="images")
+app.add_typer(images.app, name="images")
 app.add_typer(dags, name="dags")
+app.add_typer(new.app, name="new")
 ledger = typer.Typer(cls=ledger_module.LedgerGroup, no_args_is_help=True, help="What ran, what was skipped and why.")
 app.add_typer(ledger, name="ledger")
 
 ContextOption = Annotated[
     str | None, typer.Option("--context", help="kubeconfig context; default: that of the last `up`.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @app.callback()
@@ -126,12 +130,17 @@ def doctor() -> None:
 
 
 @app.command()
-def status(context: ContextOption = None) -> None:
-    """Show the release, the pods that are not ready and the newest run of every pipeline."""
-    kubectl = Kubectl(state.context(context))
-    out.print(listing.release_table(kubectl))
-    with airflow_api.airflow(kubectl) as api:
-        out.print(listing.runs_table(api))
+def status(as_json: JsonOption = False, context: ContextOption = None) -> None:
+    """Show how the platform is, at a glance, and what to do about what is not well; exit code 1 where something is."""
+    told = gather.answers(Kubectl(state.context(context)))
+    found = findings.findings(told, now=datetime.now(UTC))
+    if as_json:
+        out.print_json(data=shown.document(told, found))
+    else:
+        out.print(shown.platform(told, found))
+        out.print(shown.pipelines(told))
+        _lines("What to do", shown.to_do(found) or ["nothing"])
+    raise typer.Exit(0 if shown.well(found) else 1)
 
 
 @app.command()
@@ -155,7 +164,7 @@ def trigger(
 def plan(
     dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
     conf: Annotated[str, typer.Option(help="Parameters as a JSON object, as for `trigger`.")] = "{}",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+    as_json: JsonOption = False,
     context: ContextOption = None,
 ) -> None:
     """Show what a run would do with each step: RUN, SKIP or WAIT, why, and the minutes it usually takes."""
@@ -188,14 +197,17 @@ def _finish(api: airflow_api.Airflow, run: runs.Run) -> None:
 def logs(
     dag: Annotated[str, typer.Argument(help="Pipeline, such as petrol.")],
     task: Annotated[str, typer.Argument(help="Its task, such as train_model.")],
+    *,
     run: Annotated[str | None, typer.Option(help="Run id; default: the newest run.")] = None,
-    attempt: Annotated[int | None, typer.Option("--try", help="Try, from 1; default: the last one.")] = None,
+    attempt: Annotated[int | None, typer.Option("--try", min=1, help="Try, from 1; default: the last one.")] = None,
+    index: Annotated[int, typer.Option(help="Which instance of a mapped task, from 0.")] = task_log.UNMAPPED,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the task is over.")] = False,
     context: ContextOption = None,
 ) -> None:
-    """Print the log of a task; the step's own lines are in it."""
-    with airflow_api.airflow(Kubectl(state.context(context))) as api:
-        for line in listing.task_log(api, dag, task, run_id=run, attempt=attempt):
-            out.print(line, markup=False, soft_wrap=True)
+    """Print the log of a task, from its pod while that runs, else from Airflow; the step's own lines are in it."""
+    wanted = task_log.Wanted(dag=dag, task=task, run=run, attempt=attempt, index=index)
+    for line in task_log.lines(Kubectl(state.context(context)), wanted, follow=follow):
+        out.print(line, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -236,33 +248,6 @@ def mail(
 ) -> None:
     """Show the mails that the development catcher has, on 127.0.0.1, until Ctrl-C."""
     pages.show(Kubectl(state.context(context)), *pages.MAIL, local=port, out=out)
-
-
-@images.command("build")
-def images_build(
-    registry: Annotated[str | None, typer.Option(help="Name them for this registry, and push them to it.")] = None,
-) -> None:
-    """Build what the engine lacks, and print every reference."""
-    refs = images_module.build(registry=registry)
-    if registry:
-        images_module.push(refs.values())
-    for ref in refs.values():
-        out.print(ref, soft_wrap=True)
-
-
-@images.command("list")
-def images_list(
-    registry: Annotated[str | None, typer.Option(help="Name them for this registry.")] = None,
-) -> None:
-    """Show every image: ours, and those of others with what stands in for them."""
-    out.print(listing.images_table(registry=registry))
-
-
-@images.command("load")
-def images_load() -> None:
-    """Build what is missing, and bring it into the kind cluster."""
-    loaded = images_module.load(images_module.build().values(), cluster=kind.NAME)
-    out.print("\n".join(loaded) or "the cluster has them all", soft_wrap=True)
 
 
 @dags.command("push")

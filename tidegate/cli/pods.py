@@ -27,11 +27,12 @@ LOG_LINES = 15
 
 def unready(pods: list[dict[str, Any]]) -> dict[str, str]:
     """Pod name -> why it is not ready. A pod that has succeeded, or is being deleted, wants nothing any more."""
-    waiting = [pod for pod in pods if not (_over(pod) or _comes_and_goes(pod) or _ready(pod))]
+    waiting = [pod for pod in pods if not (leaves(pod) or _comes_and_goes(pod) or _ready(pod))]
     return {pod["metadata"]["name"]: _reason(pod) for pod in waiting}
 
 
-def _over(pod: dict[str, Any]) -> bool:
+def leaves(pod: dict[str, Any]) -> bool:
+    """Whether it is done, or being deleted."""
     return bool(pod["status"].get("phase") == "Succeeded" or pod["metadata"].get("deletionTimestamp"))
 
 
@@ -46,7 +47,8 @@ def _ready(pod: dict[str, Any]) -> bool:
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
 
 
-def _of_a_job(pod: dict[str, Any]) -> bool:
+def of_a_job(pod: dict[str, Any]) -> bool:
+    """Whether a Job made it, so that it ends some time."""
     return any(owner["kind"] == "Job" for owner in pod["metadata"].get("ownerReferences", []))
 
 
@@ -98,7 +100,7 @@ def _watch(kubectl: Kubectl, over: threading.Event) -> None:
 def wait_ready(kubectl: Kubectl, *, seconds: float) -> None:
     """Return when every pod of an installed release is ready; raises `Fault` with what holds them back."""
     deadline = time.monotonic() + seconds
-    while held := unready([pod for pod in kubectl.items("pods") if not _of_a_job(pod)]):
+    while held := unready([pod for pod in kubectl.items("pods") if not of_a_job(pod)]):
         if time.monotonic() > deadline:
             msg = f"not ready within {seconds:.0f} s:\n{explained(kubectl, held)}"
             raise Fault(msg)

@@ -40,6 +40,8 @@ class Forward:
     port: int
     local: int = 0
     namespace: str = NAMESPACE
+    within: float = STARTS_WITHIN
+    """Seconds for it to open."""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
     opening: threading.Lock = field(default_factory=threading.Lock, repr=False)
     """Two threads that find it closed open it once."""
@@ -52,10 +54,10 @@ class Forward:
     def ensure(self) -> None:
         """Return with the port open; at once if it is."""
         with self.opening:
-            deadline, said = time.monotonic() + STARTS_WITHIN, ""
+            deadline, said = time.monotonic() + self.within, ""
             while self.process is None or self.process.poll() is not None:
                 if time.monotonic() > deadline:
-                    msg = f"no way to {self.namespace}/{self.service}:{self.port} within {STARTS_WITHIN:.0f} s: {said}"
+                    msg = f"no way to {self.namespace}/{self.service}:{self.port} within {self.within:.0f} s: {said}"
                     raise Fault(msg)
                 said = self._start() or said
 
@@ -97,9 +99,11 @@ def _opening(log: Path, process: subprocess.Popen[bytes]) -> str:
 
 
 @contextmanager
-def forward(kubectl: Kubectl, service: str, port: int, *, local: int = 0) -> Iterator[Forward]:
+def forward(
+    kubectl: Kubectl, service: str, port: int, *, local: int = 0, within: float = STARTS_WITHIN
+) -> Iterator[Forward]:
     """The service's port on 127.0.0.1 while the block runs."""
-    opened = Forward(kubectl, service, port, local)
+    opened = Forward(kubectl, service, port, local, within=within)
     try:
         opened.ensure()
         yield opened
