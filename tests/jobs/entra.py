@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from tests.jobs.servers import ACCOUNT, BUCKET, Server, running
-from tests.ports import free_port
 from tests.jobs.weather import Admin
+from tests.ports import free_port
 from tidegate.cluster.project import STANDINS
 
 if TYPE_CHECKING:
