@@ -49,7 +49,18 @@ def number(text: str) -> int:
 def rules(p: Person) -> Iterator[str]:
     """The texts behind the keys; the letter in front is the rule's name."""
     sounds = {name: sound(name.partition(" ")[0] if name is p.first else name) for name in (p.last, p.first) if name}
-    digits, town = "".join(sorted(p.zip)), p.city.replace(" ", "")  # sorted: two digits often change places
+    yield from _place_rules(p, sounds)
+    for name in sounds:  # first and last name give the same rules, so that a swapped pair still meets
+        if p.zip:
+            yield f"C|{name[:3]}|{p.zip}"
+        if p.city:
+            yield f"J|{name[:3]}|{p.city}"
+    if not p.city and len(sounds) > 1:
+        yield f"F|{'|'.join(sorted(sounds.values()))}"
+
+
+def _place_rules(p: Person, sounds: dict[str, str]) -> Iterator[str]:
+    digits = "".join(sorted(p.zip))  # two of them often change places
     for place in _places(p):
         if p.house:
             yield f"B|{p.house}|{place[:4]}"
@@ -57,15 +68,8 @@ def rules(p: Person) -> Iterator[str]:
             yield f"G|{place[:6]}|{digits}"
         for heard in sounds.values():
             yield f"E|{place[:8]}|{heard}"
-    for name in sounds:  # first and last name give the same rules, so that a swapped pair still meets
-        if p.zip:
-            yield f"C|{name[:3]}|{p.zip}"
-        if p.city:
-            yield f"J|{name[:3]}|{p.city}"
-    if town and is_named(p.unit):
-        yield f"I|{p.unit[:6]}|{town[:3]}"
-    if not p.city and len(sounds) > 1:
-        yield f"F|{'|'.join(sorted(sounds.values()))}"
+    if p.city and is_named(p.unit):
+        yield f"I|{p.unit[:6]}|{p.city.replace(' ', '')[:3]}"
 
 
 def _places(p: Person) -> set[str]:

@@ -93,9 +93,7 @@ def look_up(connection: psycopg.Connection, records: Sequence[Record], model: Mo
 def _seen(keys: Numbers, before: Mapping[int, int]) -> dict[int, int]:
     """By key: how many people were seen under it, up to now and before."""
     hit, count = np.unique(keys, return_counts=True)
-    return dict(before) | {
-        key: before.get(key, 0) + n for key, n in zip(hit.tolist(), count.tolist(), strict=True)
-    }
+    return dict(before) | {key: before.get(key, 0) + n for key, n in zip(hit.tolist(), count.tolist(), strict=True)}
 
 
 @dataclass(frozen=True)
