@@ -11,12 +11,14 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from jobs.dedup_people.clean import city, plain, postcode, split_house, street
+from jobs.dedup_people.clean import city_name, plain, postcode, split_house, street_words
 from jobs.dedup_people.words import STATE_CODES, STATES, STREET_ENDS, UNITS
 
 _BREAK = re.compile(r"[\r\n,;|]+")
 _ZIP_PLUS_4 = re.compile(r"\b(\d{5})-\d{4}\b")
 _POSTCODE_DIGITS = 4
+_SECOND_LINE = {"box", "suite", "apartment", *UNITS}
+"""A line that begins so goes on with the street of the line before."""
 
 
 class Address(NamedTuple):
@@ -33,20 +35,22 @@ class Address(NamedTuple):
 @lru_cache(maxsize=4096)
 def address(text: str) -> Address:
     """Take an address apart."""
-    text = _ZIP_PLUS_4.sub(r"\1", text.replace("#", " apt "))
+    text = text.replace("#", " apt ")
+    if "-" in text:
+        text = _ZIP_PLUS_4.sub(r"\1", text)
     segments = [words for part in _BREAK.split(text) if (words := plain(part).split())]
     code, region = _take_tail(segments)
     segments = [words for words in segments if words]
-    first = street(" ".join(segments[0])).split() if segments else []
+    first = street_words(segments[0]) if segments else []
     town = [word for words in segments[1:] for word in words]
-    if len(segments) > 1 and segments[1][0] in {"box", "apt", *UNITS, "suite", "apartment"}:
-        first += street(" ".join(segments[1])).split()
+    if len(segments) > 1 and segments[1][0] in _SECOND_LINE:
+        first += street_words(segments[1])
         town = [word for words in segments[2:] for word in words]
     if not town:
         first, town = _split_one_line(first)
     first, apartment = _take_unit(first)
     number, road = split_house(" ".join(first))
-    return Address(number, road, apartment, city(" ".join(town)), region, code)
+    return Address(number, road, apartment, city_name(town), region, code)
 
 
 def _take_tail(segments: list[list[str]]) -> tuple[str, str]:
@@ -64,13 +68,13 @@ def _take_tail(segments: list[list[str]]) -> tuple[str, str]:
 
 
 def _is_postcode(words: list[str]) -> bool:
-    return sum(c.isdecimal() for c in words[-1]) >= _POSTCODE_DIGITS
+    return sum(map(str.isdecimal, words[-1])) >= _POSTCODE_DIGITS
 
 
 def _take_state(words: list[str]) -> str:
-    for length in (3, 2, 1):
+    for length in range(min(3, len(words)), 0, -1):
         tail = " ".join(words[-length:])
-        if len(words) >= length and tail in STATES:
+        if tail in STATES:
             del words[-length:]
             return STATES[tail]
     return words.pop() if words and words[-1] in STATE_CODES else ""

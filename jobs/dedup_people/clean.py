@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from jobs.dedup_people.words import CITY_WORDS, STATES, STREET_WORDS, SUFFIXES, TITLES
 
-NORM_VERSION = 1
+NORM_VERSION = 2
 
 _APOSTROPHES = "'`\u00b4\u02b9\u02bb\u02bc\u2018\u2019\u201b\uff07"
 # NFKD leaves these letters alone, yet people type them plain: Jaro("l", "\u0142") is 0.
@@ -90,13 +90,23 @@ def name(text: str) -> str:
 @lru_cache(maxsize=16384)
 def street(text: str) -> str:
     """A street's name with the usual abbreviations ("North Main Street" is "n main st")."""
-    return " ".join(STREET_WORDS.get(word, word) for word in plain(text).split())
+    return " ".join(street_words(plain(text).split()))
+
+
+def street_words(words: list[str]) -> list[str]:
+    """The same of words that are plain already."""
+    return [STREET_WORDS.get(word, word) for word in words]
 
 
 @lru_cache(maxsize=16384)
 def city(text: str) -> str:
     """A town's name ("Saint Paul" is "st paul")."""
-    return " ".join(CITY_WORDS.get(word, word) for word in plain(text).split())
+    return city_name(plain(text).split())
+
+
+def city_name(words: list[str]) -> str:
+    """The same of words that are plain already."""
+    return " ".join([CITY_WORDS.get(word, word) for word in words])
 
 
 @lru_cache(maxsize=1024)
@@ -108,7 +118,11 @@ def state(text: str) -> str:
 
 def house(text: str) -> str:
     """A house number without leading zeros ("007 B" is "7b")."""
-    joined = plain(text).replace(" ", "")
+    return _house(plain(text))
+
+
+def _house(words: str) -> str:
+    joined = words.replace(" ", "")
     return joined.lstrip("0") or joined[:1]
 
 
@@ -137,4 +151,4 @@ def parts(
 def split_house(road: str) -> tuple[str, str]:
     """Take the house number off the front of a cleaned street ("12b n main st" gives "12b", "n main st")."""
     head, _, rest = road.partition(" ")
-    return (house(head), rest) if rest and _HOUSE.match(head) else ("", road)
+    return (_house(head), rest) if rest and _HOUSE.match(head) else ("", road)

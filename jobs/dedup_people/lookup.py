@@ -9,9 +9,11 @@ Memory: people of one chunk's candidates, whatever the table's size.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from jobs.dedup_people.clean import Person
 from jobs.dedup_people.decide import Candidate, Stored
@@ -20,22 +22,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import psycopg
+    from numpy.typing import NDArray
 
     from jobs.dedup_people.decide import Record
     from jobs.dedup_people.model import Model
 
-# One statement, so one snapshot: the last person, who has a key, who is equal. One index range a key, in key order: a
+    Numbers = NDArray[np.int64]
+
+_EQUAL = np.dtype([("mark", "V16"), ("id", ">i8")])
+
+# One statement, so one snapshot: the last person, who has a key, who is equal; the latter two as one text of bytes, as
+# thousands of rows cost the client more than finding them costs the server. One index range a key, in key order: a
 # hash or merge join would read the whole table once it looks small enough, but cannot be made of a lateral limit.
 _FOUND = """
-select null::bigint, null::bytea, coalesce(max(id), 0) from people.person
-union all
-select k.key, null, p.person_id
-from unnest(%(keys)s::bigint[], %(room)s::int[]) as k (key, room)
-cross join lateral (
-    select person_id from people.person_key where key = k.key and person_id > %(after)s order by person_id limit k.room
-) p
-union all
-select null, fingerprint, id from people.person where fingerprint = any(%(marks)s::bytea[])
+select (select coalesce(max(id), 0) from people.person), (
+    select string_agg(int8send(k.key) || int8send(p.person_id), '') from unnest(%(keys)s::bigint[], %(room)s::int[])
+        as k (key, room)
+    cross join lateral (
+        select person_id from people.person_key where key = k.key and person_id > %(after)s order by person_id
+        limit k.room
+    ) p
+), (
+    select string_agg(fingerprint || int8send(id), '') from people.person where fingerprint = any(%(marks)s::bytea[])
+)
 """
 _PEOPLE = """
 select id, first_name, last_name, house, street, unit, city, state, zip from people.person where id = any(%s::bigint[])
@@ -56,9 +65,8 @@ class Lookup:
 
     def stored(self) -> Stored:
         """As the decision wants it: best first."""
-        ranked = [sorted(Candidate(bits, id_) for id_, bits in found.items()) for found in self.pairs]
-        ordered = [sorted(each, key=lambda c: (-c.bits, c.id)) for each in ranked]
-        return Stored(ordered, self.exact, self.seen)
+        ordered = [sorted(found.items(), key=lambda each: (-each[1], each[0])) for found in self.pairs]
+        return Stored([[Candidate(bits, id_) for id_, bits in each] for each in ordered], self.exact, self.seen)
 
 
 def nothing(records: Sequence[Record]) -> Lookup:
@@ -70,37 +78,72 @@ def look_up(connection: psycopg.Connection, records: Sequence[Record], model: Mo
             before: Lookup | None = None) -> Lookup:  # fmt: skip
     """Add to `before` everybody stored since."""
     before = before or nothing(records)
-    up_to, by_key, equal = _find(connection, records, before, cap=cap)
-    exact = before.exact | equal
-    pairs = _pairs(records, by_key, exact, before)
+    keys = _Keys.of(records)
+    found = _find(connection, records, keys, before, cap=cap)
+    exact = before.exact | found.equal
+    pairs = _pairs(records, keys, found, exact, before)
     people = fetch(connection, {id_ for _, id_ in pairs})
     scored = _score(records, [pair for pair in pairs if pair[1] in people], people, model)
     merged = [old | new for old, new in zip(before.pairs, scored, strict=True)]
-    seen = dict(before.seen)
-    for key, ids in by_key.items():
-        seen[key] = seen.get(key, 0) + len(ids)
     best = {max(found, key=lambda id_: (found[id_], -id_)) for found in merged if found}
     likeliest = before.likeliest | {id_: people[id_] for id_ in best if id_ in people}
-    return Lookup(up_to, merged, exact, seen, likeliest)
+    return Lookup(found.up_to, merged, exact, _seen(found.keys, before.seen), likeliest)
 
 
-def _find(connection: psycopg.Connection, records: Sequence[Record], before: Lookup, *,
-          cap: int) -> tuple[int, dict[int, list[int]], dict[bytes, int]]:  # fmt: skip
-    """The last person's id, ids by key, id by fingerprint."""
-    keys = sorted({key for record in records for key in record.keys})
-    room = [cap - before.seen.get(key, 0) for key in keys] if before.seen else [cap] * len(keys)
-    asked = {"keys": _array(keys), "room": _array(room), "after": before.up_to,
-             "marks": [record.fingerprint for record in records]}  # fmt: skip
-    up_to, equal = 0, {}
-    found: dict[int, list[int]] = defaultdict(list)
-    for key, mark, id_ in connection.execute(_FOUND, asked, binary=True):
-        if key is not None:
-            found[key].append(id_)
-        elif mark is not None:
-            equal[bytes(mark)] = id_
-        else:
-            up_to = id_
-    return up_to, found, equal
+def _seen(keys: Numbers, before: Mapping[int, int]) -> dict[int, int]:
+    """By key: how many people were seen under it, up to now and before."""
+    hit, count = np.unique(keys, return_counts=True)
+    return dict(before) | {key: before.get(key, 0) + n for key, n in zip(hit.tolist(), count.tolist(), strict=True)}
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """All keys of a chunk, each once and sorted, and whose they are."""
+
+    keys: Numbers
+    begin: Numbers
+    """By key, and one more: where its records begin in `records`."""
+    records: Numbers
+
+    @classmethod
+    def of(cls, records: Sequence[Record]) -> _Keys:
+        lengths = [len(record.keys) for record in records]
+        every = np.fromiter(chain.from_iterable(record.keys for record in records), np.int64, sum(lengths))
+        order = np.argsort(every, kind="stable")
+        keys, begin = np.unique(every[order], return_index=True)
+        return cls(keys, np.append(begin, len(every)), np.repeat(np.arange(len(records)), lengths)[order])
+
+    def pairs(self, keys: Numbers, ids: Numbers) -> set[tuple[int, int]]:
+        """(record, person) for persons with `ids` who have `keys`."""
+        at = np.searchsorted(self.keys, keys)
+        begin, many = self.begin[at], self.begin[at + 1] - self.begin[at]
+        ends = np.cumsum(many)
+        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - many, many)
+        records = self.records[np.repeat(begin, many) + within]
+        return set(zip(records.tolist(), np.repeat(ids, many).tolist(), strict=True))
+
+
+class _Found(NamedTuple):
+    """What one statement saw."""
+
+    up_to: int
+    keys: Numbers
+    ids: Numbers
+    """Of everybody with the key at the same place in `keys`."""
+    equal: dict[bytes, int]
+
+
+def _find(connection: psycopg.Connection, records: Sequence[Record], keys: _Keys, before: Lookup, *,
+          cap: int) -> _Found:  # fmt: skip
+    every = keys.keys.tolist()
+    room = [cap - before.seen.get(key, 0) for key in every] if before.seen else [cap] * len(every)
+    asked = {"keys": _array(every), "room": _array(room), "after": before.up_to,
+             "marks": _marks(records)}  # fmt: skip
+    up_to, hits, equal = connection.execute(_FOUND, asked, binary=True).fetchall()[0]
+    pairs = np.frombuffer(hits or b"", ">i8").astype(np.int64).reshape(-1, 2)
+    twins = np.frombuffer(equal or b"", _EQUAL)
+    exact = dict(zip([bytes(mark) for mark in twins["mark"]], twins["id"].tolist(), strict=True))
+    return _Found(up_to, pairs[:, 0], pairs[:, 1], exact)
 
 
 def _array(numbers: Sequence[int]) -> str:
@@ -108,15 +151,18 @@ def _array(numbers: Sequence[int]) -> str:
     return f"{{{','.join(map(str, numbers))}}}"
 
 
-def _pairs(records: Sequence[Record], by_key: dict[int, list[int]], exact: dict[bytes, int],
+def _marks(records: Sequence[Record]) -> str:
+    """The fingerprints as PostgreSQL writes an array of bytea."""
+    marks = [record.fingerprint.hex() for record in records]
+    return '{"\\\\x' + '","\\\\x'.join(marks) + '"}'
+
+
+def _pairs(records: Sequence[Record], keys: _Keys, found: _Found, exact: Mapping[bytes, int],
            before: Lookup) -> list[tuple[int, int]]:  # fmt: skip
-    pairs = []
-    for i, record in enumerate(records):
-        ids = {id_ for key in record.keys for id_ in by_key.get(key, ())}
-        if record.fingerprint in exact:
-            ids.add(exact[record.fingerprint])
-        pairs += [(i, id_) for id_ in sorted(ids - before.pairs[i].keys())]
-    return pairs
+    """(record, person), those left out that were scored before."""
+    pairs = keys.pairs(found.keys, found.ids)
+    pairs.update((i, exact[record.fingerprint]) for i, record in enumerate(records) if record.fingerprint in exact)
+    return sorted(pair for pair in pairs if pair[1] not in before.pairs[pair[0]])
 
 
 def _score(records: Sequence[Record], pairs: Sequence[tuple[int, int]], people: Mapping[int, Person],

@@ -70,10 +70,11 @@ def read(path: Path, columns: Mapping[str, str]) -> Iterator[Row | Rejected]:
 
 def check(number: int, values: Mapping[str, Any]) -> Row | Rejected:
     """A row, or why it is none."""
-    raw = {name: _text(value) for name, value in values.items() if value is not None}
-    raw = {name: text for name, text in raw.items() if text.strip()}
-    reason = next(filter(None, (_fault(name, text) for name, text in raw.items())), "")
-    if not reason and not any(raw.get(name) for name in NEEDED):
+    given = ((name, value) for name, value in values.items() if value is not None)
+    texts = {name: value if isinstance(value, str) else _text(value) for name, value in given}
+    raw = {name: text for name, text in texts.items() if text and not text.isspace()}
+    reason = next(filter(None, (_fault(name, text) for name, text in raw.items() if not _usual(text))), "")
+    if not reason and not any(map(raw.get, NEEDED)):
         reason = "first_name and last_name are both missing"
     return Rejected(number, reason, _shown(raw)) if reason else Row(number, raw)
 
@@ -83,7 +84,12 @@ def _text(value: object) -> str:
         return value.decode("utf-8", "surrogateescape")
     if isinstance(value, float) and value.is_integer():
         return str(int(value))  # a postcode that some table took for a number
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return json.dumps(value, default=str)
+
+
+def _usual(text: str) -> bool:
+    """Nearly all texts: no fault to look for."""
+    return text.isascii() and len(text) <= LONGEST and "\0" not in text
 
 
 def _fault(name: str, text: str) -> str:
@@ -91,7 +97,7 @@ def _fault(name: str, text: str) -> str:
         return f"{name} has {len(text)} characters; want at most {LONGEST}"
     if "\0" in text:
         return f"{name} holds a NUL character"
-    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+    if any("\ud800" <= c <= "\udfff" for c in text):
         return f"{name} is not valid UTF-8"
     return ""
 

@@ -41,8 +41,8 @@ class Spool:
     def __init__(self, rows: Iterable[Row | Rejected]) -> None:
         self._base = sqlite3.connect("")  # a temporary file, in memory while it is small
         self._base.executescript(_TABLE)
-        for row in rows:
-            self._add(row)
+        kept = self._keep_rejected(rows)
+        self._base.executemany("insert into row values (?, ?, ?, ?)", map(_stored, kept))
         self._base.execute(_REPEATED)
         self._base.execute("delete from row where number in (select number from rejected)")
         self._base.execute("create index sorted on row (mark, number)")
@@ -71,13 +71,18 @@ class Spool:
         for number, reason, raw in self._base.execute("select number, reason, raw from rejected order by number"):
             yield Rejected(number, reason, json.loads(raw))
 
-    def _add(self, row: Row | Rejected) -> None:
-        raw = _sorted(row.raw)
-        if isinstance(row, Rejected):
-            self._base.execute("insert into rejected values (?, ?, ?)", (row.number, row.reason, raw))
-        else:
-            mark = xxhash.xxh3_128_digest(raw.encode())
-            self._base.execute("insert into row values (?, ?, ?, ?)", (mark, row.number, row.raw.get("record_id"), raw))
+    def _keep_rejected(self, rows: Iterable[Row | Rejected]) -> Iterator[Row]:
+        """Note the rejected, let the others pass."""
+        for row in rows:
+            if isinstance(row, Rejected):
+                self._base.execute("insert into rejected values (?, ?, ?)", (row.number, row.reason, _sorted(row.raw)))
+            else:
+                yield row
+
+
+def _stored(row: Row) -> tuple[bytes, int, str | None, str]:
+    raw = _sorted(row.raw)
+    return xxhash.xxh3_128_digest(raw.encode()), row.number, row.raw.get("record_id"), raw
 
 
 def _bound(shard: int, shards: int) -> bytes:

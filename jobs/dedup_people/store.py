@@ -21,7 +21,7 @@ from jobs.dedup_people.clean import NORM_VERSION, Person
 from jobs.dedup_people.decide import decide
 from jobs.dedup_people.lookup import fetch, known_ids, look_up, nothing
 from jobs.dedup_people.model import probability
-from jobs.dedup_people.similarity import jaro, jaro_winkler
+from jobs.dedup_people.similarity import likeness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -178,16 +178,8 @@ def _fields(connection: Connection, records: Sequence[Record], decisions: Sequen
     right = [people[id_] if id_ > 0 else records[-1 - id_].person for _, id_ in near]
     columns = {}
     for at, field in enumerate(Person._fields if near else ()):
-        one, two = [person[at] for person in left], [person[at] for person in right]
-        columns[field] = list(zip(jaro(one, two).tolist(), jaro_winkler(one, two).tolist(), strict=True))
-    return {i: _scores(columns, left[n], right[n], n) for n, (i, _) in enumerate(near)}
-
-
-def _scores(columns: dict[str, list[tuple[float, float]]], one: Person, two: Person, at: int) -> dict[str, object]:
-    """By field that both have: {"jaro": ..., "jaro_winkler": ...}."""
-    known = [field for field, a, b in zip(Person._fields, one, two, strict=True) if a and b]
-    scores = {field: [round(value, 4) for value in columns[field][at]] for field in known}
-    return {field: {"jaro": a, "jaro_winkler": b} for field, (a, b) in scores.items()}
+        columns[field] = likeness([person[at] for person in left], [person[at] for person in right])
+    return {i: {field: pairs[n] for field, pairs in columns.items() if pairs[n]} for n, (i, _) in enumerate(near)}
 
 
 _json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

@@ -20,7 +20,7 @@ from jobs.dedup_people.clean import Person, name, parts
 from jobs.make_people.corrupt import corrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     import pandas as pd
 
@@ -33,6 +33,14 @@ class New(NamedTuple):
     record: Record
     stored: int
     kind: str
+
+
+class Known(NamedTuple):
+    """A stored person: number, record, and the first names of everybody in the household."""
+
+    number: int
+    record: Record
+    names: list[str]
 
 
 class Source:
@@ -78,16 +86,27 @@ def stored(source: Source, count: int) -> Iterator[Record]:
         yield before
 
 
-def new(source: Source, kept: list[tuple[int, Record]], count: int) -> list[New]:
-    """`count` new records against the `kept` sample of stored people (number, record)."""
+def known(records: Iterable[Record]) -> Iterator[Known]:
+    """Stored people in their order; `names` are complete once all have come."""
+    home: tuple[str, ...] = ()
+    names: list[str] = []
+    for number, record in enumerate(records):
+        if (at := (record["last_name"], record["address"])) != home:
+            home, names = at, []
+        names.append(record["first_name"])
+        yield Known(number, record, names)
+
+
+def new(source: Source, kept: list[Known], count: int) -> list[New]:
+    """`count` new records against the `kept` sample of stored people."""
     found = []
     for i in range(count):
-        chance, (number, record) = source.random.random(), source.random.choice(kept)
+        chance, (number, record, names) = source.random.random(), source.random.choice(kept)
         if chance < 0.5:
             copy, kind = corrupt(record, source.random)
             found.append(New(copy | {"record_id": f"n{i}"}, number, kind))
         elif chance < 0.6:
-            found.append(New(source.member(record, f"n{i}"), -1, "household"))
+            found.append(New(source.member(record, f"n{i}", taken=names), -1, "household"))
         else:
             found.append(New(source.record(f"n{i}"), -1, "new"))
     return found

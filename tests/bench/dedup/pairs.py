@@ -12,7 +12,7 @@ import numpy as np
 
 from jobs.dedup_people.keys import keys
 from jobs.dedup_people.similarity import levels
-from tests.bench.dedup.data import Source, cleaned, febrl, new, stored
+from tests.bench.dedup.data import Source, cleaned, febrl, known, new, stored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +70,7 @@ def faker(seed: int, size: int, count: int) -> Labelled:
     """`count` new people against `size` stored ones."""
     source = Source(seed)
     old = list(stored(source, size))
-    fresh = new(source, list(enumerate(old)), count)
+    fresh = new(source, list(known(old)), count)
     left, right = [cleaned(each.record) for each in fresh], [cleaned(record) for record in old]
     true = {(i, each.stored) for i, each in enumerate(fresh) if each.stored >= 0}
     return Labelled(left, right, candidates(left, right), true)
