@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SHOWN_SECONDS = 180
 GONE_SECONDS = 240
 ENDED_SECONDS = 300
+PAUSES = 3
 DAG_LABEL = "tidegate.dev/dag"
 """Label of every step's pod."""
 
@@ -130,12 +131,8 @@ def quiet(api: Airflow, *, but: Iterable[str] = ()) -> Iterator[None]:
     """Every other DAG paused, and none of its runs under way, while the block runs."""
     others = [dag_id for dag_id in api.dag_ids() if dag_id not in set(but)]
     awake = [dag_id for dag_id in others if not (api.dag(dag_id) or {}).get("is_paused", True)]
-    for dag_id in awake:
-        api.call("PATCH", f"dags/{dag_id}", json={"is_paused": True})
     try:
-        for dag_id in awake:
-            open_runs = [one["dag_run_id"] for one in api.runs(dag_id) if one["state"] == "running"]
-            runs.wait(api, [runs.Run(dag_id, run_id) for run_id in open_runs], seconds=ENDED_SECONDS)
+        _fall_asleep(api, awake)
         yield
     finally:
         for dag_id in awake:
@@ -143,3 +140,22 @@ def quiet(api: Airflow, *, but: Iterable[str] = ()) -> Iterator[None]:
                 api.unpause(dag_id)
             except ClusterError as fault:
                 console.print(f"  {dag_id} is left paused: {fault}", markup=False)
+
+
+def _fall_asleep(api: Airflow, awake: list[str]) -> None:
+    """Pause these when none of their runs is under way: a run of a paused DAG does not go on."""
+    for _ in range(PAUSES):
+        runs.wait(api, _open(api, awake), seconds=ENDED_SECONDS)
+        for dag_id in awake:
+            api.call("PATCH", f"dags/{dag_id}", json={"is_paused": True})
+        if not _open(api, awake):
+            return
+        for dag_id in awake:
+            api.unpause(dag_id)
+    msg = f"a run of {', '.join(awake)} began whenever they were to be paused; try again"
+    raise Fault(msg)
+
+
+def _open(api: Airflow, dag_ids: list[str]) -> list[runs.Run]:
+    found = [(dag_id, one) for dag_id in dag_ids for one in api.runs(dag_id)]
+    return [runs.Run(dag_id, one["dag_run_id"]) for dag_id, one in found if one["state"] not in runs.OVER]
