@@ -49,8 +49,8 @@ def outcome_of(found: Result | Failure, *, pod: str, node: str) -> Outcome:
     All of a result is kept, so that a hit gives it again; one that is too long for a row is never used again.
     """
     if isinstance(found, Failure):
-        why = {"exit_reason": found.kind.value, "message": found.message}
-        return Outcome(state=State.FAILED, pod=pod, node=node, **why, **usage_of(told_among(found.last_words)))
+        used, why = usage_of(told_among(found.last_words)), found.kind.value
+        return Outcome(state=State.FAILED, exit_reason=why, message=found.message, pod=pod, node=node, **used)
     numbers = {str(k): v for k, v in (found.get("metrics") or {}).items() if _is_number(v)}
     told = {"metrics": numbers, "summary": str(found.get("summary") or ""), **usage_of(found), **extra_of(found)}
     return Outcome(state=State.SUCCEEDED, outputs=outputs_of(found), pod=pod, node=node, **told)
