@@ -1,12 +1,13 @@
 """From a table to a model that answers, in one chain; and one job for each pair of two packages' versions.
 
-The original ran this in virtual environments of a worker, to choose the SDK's version for each task. Here a task runs
-in an image of its own, and what versions a job has stands in its environment: `assets/matrix` prints them.
+Each task of the matrix submits its job with other versions of azure-ai-ml and azure-storage-blob than the step's image
+has: its pod makes a virtual environment with those, over the image's own packages, and works in it. The chain has the
+versions of the image. The index that packages come from is pip's, `PIP_INDEX_URL` of the step `azure_ml`.
 """
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG
 
 from tidegate.airflow.azureml import (
@@ -86,22 +87,22 @@ BLUE = {
     "instance_type": "Standard_DS3_v2",
     "instance_count": 1,
 }
-MATRIX = {
+DIABETES = {
     "type": "command",
     "experiment_name": EXPERIMENT,
     "compute": "azureml:simple-cpu-ssh",
+    "environment": "azureml://registries/azureml/environments/sklearn-1.5/labels/latest",
     "code": ".",
-    "command": "python main.py",
+    "command": "python main.py --diabetes-csv ${{inputs.diabetes_csv}}",
+    "inputs": {
+        "diabetes_csv": {
+            "type": "uri_file",
+            "path": "https://azuremlexamples.blob.core.windows.net/datasets/diabetes.csv",
+        }
+    },
 }
-
-
-def with_versions(sdk: str, storage: str) -> dict[str, Any]:
-    """The matrix's job with these versions of azure-ai-ml and azure-storage-blob."""
-    pip = {"pip": [f"azure-ai-ml=={sdk}", f"azure-storage-blob=={storage}"]}
-    conda = {"dependencies": ["python=3.11", "pip", pip]}
-    image = "mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04"
-    name = f"azure-ai-ml {sdk}, azure-storage-blob {storage}"
-    return {**MATRIX, "display_name": name, "environment": {"image": image, "conda_file": conda}}
+SDKS, STORAGES = ("1.34.1", "1.35.1"), ("12.30.0", "12.31.0")
+"""Versions of azure-ai-ml and of azure-storage-blob."""
 
 
 with DAG(
@@ -155,12 +156,17 @@ with DAG(
     )
     tune >> [endpoint, model] >> blue >> drop.as_teardown(setups=endpoint)
 
-    for sdk in ("1.26.0", "1.27.1"):
-        for storage in ("12.24.0", "12.25.1"):
-            AzureMachineLearningCreateJobOperator(
-                task_id=f"matrix_{sdk}_{storage}",
-                job=with_versions(sdk, storage),
-                files=beside(__file__, "assets/matrix"),
+    start, success = EmptyOperator(task_id="start"), EmptyOperator(task_id="success")
+    start >> [data, environment, cluster]
+    [tune, blue] >> success
+    for sdk in SDKS:
+        for storage in STORAGES:
+            diabetes = AzureMachineLearningCreateJobOperator(
+                task_id=f"AML-{sdk}_Blob-{storage}___diabetes_scikit-learn",
+                job={**DIABETES, "display_name": f"diabetes, by azure-ai-ml {sdk} and azure-storage-blob {storage}"},
+                requirements=[f"azure-ai-ml=={sdk}", f"azure-storage-blob=={storage}"],
+                files=beside(__file__, "assets/diabetes"),
                 waiting=True,
                 timeout=timedelta(minutes=15),
             )
+            start >> diabetes >> success

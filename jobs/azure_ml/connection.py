@@ -71,8 +71,8 @@ class Connection:
     auth_mode: str = setting(
         "AZURE_ML_AUTH_MODE", "auto", choices=("auto", WORKLOAD, MANAGED, CERTIFICATE, CLIENT_SECRET)
     )
-    """How to sign in; auto takes a workload identity where the pod has one, then a certificate, then a client secret,
-    then a managed identity."""
+    """How to sign in; auto takes a workload identity where the pod has one, then a managed identity where one is named,
+    then a certificate, then a client secret, and without any of these the machine's managed identity."""
     cloud: str = setting("AZURE_ML_CLOUD", "AzureCloud", choices=tuple(AUTHORITIES))
     """Which of Microsoft's clouds."""
     authority: str = setting("AZURE_ML_AUTHORITY", "")
@@ -95,6 +95,8 @@ def mode(connection: Connection) -> str:
         return connection.auth_mode
     if os.environ.get(FEDERATED):
         return WORKLOAD
+    if connection.identity_client_id:
+        return MANAGED
     if connection.certificate:
         return CERTIFICATE
     return CLIENT_SECRET if connection.client_secret else MANAGED

@@ -15,7 +15,7 @@ from azure.ai.ml.entities._job.automl.nlp import nlp_sweep_settings as sdk
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-POLICY, READ = "earlyTermination", "_from_rest_object"
+POLICY, READ, MODEL = "earlyTermination", "_from_rest_object", "RestEarlyTerminationPolicy"
 
 
 @contextmanager
@@ -26,7 +26,7 @@ def policies_can_be_read() -> Iterator[None]:
     def repaired(given: Any) -> Any:  # noqa: ANN401 - the SDK's own
         policy = given.get(POLICY) if isinstance(given, dict) else None
         if isinstance(policy, dict):
-            given = {**given, POLICY: sdk.RestEarlyTerminationPolicy._deserialize(policy, [])}  # noqa: SLF001
+            given = {**given, POLICY: vars(sdk)[MODEL]._deserialize(policy, [])}  # noqa: SLF001 - it has no other
         return read(given)
 
     setattr(sdk.NlpSweepSettings, READ, staticmethod(repaired))

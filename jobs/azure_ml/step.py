@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from typing import Any
 
-from jobs.azure_ml import actions
+from jobs.azure_ml import actions, virtualenv
 from jobs.azure_ml.connection import Connection
 from jobs.azure_ml.logs import poll_often
 from tidegate.step import BadSettings, Input, Prefix, Result, Run, Store, param, setting
@@ -52,12 +53,15 @@ class Settings(Connection):
     """What an ended job left that is kept under the output: nothing, its logs, or its named outputs as well."""
     code: Input | None = None
     """A folder (ending in `/`) or an archive (.zip, .tar.gz) that is laid out beside the specification."""
+    requirements: list[str] = param([])
+    """Packages that this task has in other versions than the image, as pins: `azure-ai-ml==1.35.2`. They are installed
+    into a virtual environment over the image's packages, from pip's index, when the task begins."""
     poll: float = setting("AZURE_ML_POLL_SECONDS", 10.0, above=0)
     """Seconds between two looks at what is waited for."""
     patience: float = setting("AZURE_ML_PATIENCE_SECONDS", 900.0, at_least=0)
     """Seconds that Azure may be unreachable or refuse a token while something is waited for."""
     submit: float = setting("AZURE_ML_SUBMIT_SECONDS", 3600.0, above=0)
-    """Seconds that a submission may take, with its uploads; and a download."""
+    """Seconds that a submission may take, with its uploads; and a download, and an installation of packages."""
     show_logs: bool = setting("AZURE_ML_SHOW_LOGS", True)
     """Whether a job's own log is printed as it comes."""
     run: Run
@@ -67,8 +71,10 @@ class Settings(Connection):
 
 
 def run(settings: Settings, store: Store) -> Result:
-    """Do what `action` says."""
+    """Do what `action` says, in a virtual environment where packages are asked for."""
     refuse(settings)
+    if settings.requirements and not os.environ.get(virtualenv.ENTERED):
+        virtualenv.enter(settings.requirements, seconds=settings.submit)
     poll_often(settings.poll)
     from jobs.azure_ml.work import perform  # noqa: PLC0415 - the SDK takes seconds to import
 

@@ -13,6 +13,7 @@ from jobs.azure_ml.faults import told
 from jobs.azure_ml.notices import tell
 from jobs.azure_ml.repairs import policies_can_be_read
 from jobs.azure_ml.spec import laid_out
+from jobs.azure_ml.virtualenv import versions
 from tidegate.step import Result
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def _perform(space: Workspace, settings: Settings, store: Store) -> Result:
             value = WITH_SPEC[settings.action](space, settings, spec)
     else:
         value = BY_NAME[settings.action](space, settings)
+    if settings.requirements:
+        value["versions"] = versions(settings.requirements)
     tell({"studio_url": str(value.get("studio_url") or "")})
     return Result(outputs=tuple(space.kept), value=value, summary=summary(settings.action, value))
 

@@ -29,9 +29,12 @@ T = TypeVar("T")
 
 KILLED = counted.Counted("killed_under", lines=45, seconds=45)
 """Of which runs are under way when the platform's parts are killed."""
-DAG_IDS = (effects.RACE, effects.FORCE, bad_input.DAG_ID, failures.DAG_ID, KILLED.dag_id, *shapes.DAG_IDS)
+DAG_IDS = (
+    *(effects.RACE, effects.FORCE, bad_input.DAG_ID, failures.DAG_ID, KILLED.dag_id, azureml.DAG_ID),
+    *shapes.DAG_IDS,
+)
 FILE = "tests_on_the_cluster.py"
-TEXT = "\n\n".join((effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text, shapes.TEXT))
+TEXT = "\n\n".join((effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text, azureml.TEXT, shapes.TEXT))
 """One file: each costs the DAG processor seconds to read."""
 PROBE_FILE, PROBE = "pushed.py", f"pushed_{time.time_ns()}"
 PROBE_TEXT = f"""\
@@ -63,7 +66,7 @@ class Acts:
         self.failures = self._act("failures", lambda: _failed(at, begun.result()))
         self.scheduled = self._act("scheduled", lambda: triggers.by_the_schedule(at.api), after=calm)
         self.weather = self._act("weather", lambda: weather.play_twice(at.kubectl, at.api), after=calm)
-        self.azureml = self._act("azureml", lambda: azureml.play(at.kubectl, at.api), after=[begun])
+        self.azureml = self._act("azureml", lambda: azureml.play(at), after=[begun])
         self.people = self._act("people", lambda: people.play(at.kubectl, at.api, store), after=[begun])
         self._triggers(at, after=[begun])
         self._ledger(at, after=[begun])

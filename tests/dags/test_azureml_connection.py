@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tomllib
+import warnings
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ import airflow
 import jsonschema
 import pytest
 from airflow.sdk import BaseHook, Connection
+from packaging.metadata import Metadata
+from packaging.requirements import Requirement
 
 from tests.dags.conftest import ROOT
 from tidegate.airflow.azureml.connection import credentials, workspace_of
@@ -75,6 +78,16 @@ def test_the_images_metadata_says_what_the_package_says() -> None:
     assert f"Version: {project['version']}" in (folder / "METADATA").read_text()
     dockerfile = (ROOT / "images/airflow/Dockerfile").read_text()
     assert f"tidegate-{project['version']}.dist-info/" in dockerfile
+
+
+def test_pip_can_read_what_the_package_says_that_it_needs() -> None:
+    """A stray quote after a version made the original's only release one that pip refuses."""
+    text = (ROOT / "images/airflow/tidegate.dist-info/METADATA").read_bytes()
+    assert Metadata.from_email(text, validate=True).name == "tidegate"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = [*project["project"]["dependencies"]]
+    wanted += [one for group in project["dependency-groups"].values() for one in group if isinstance(one, str)]
+    assert all(Requirement(one).name for one in wanted)
 
 
 def test_the_metadata_fits_airflows_schema() -> None:
@@ -173,9 +186,14 @@ def test_the_hook_without_a_connection_says_so() -> None:
         AzureMachineLearningHook().get_credentials()
 
 
-def test_two_clients_of_a_hook_are_one(hook: AzureMachineLearningHook, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hook, "_client", lambda _: object())
-    assert hook.get_client() is hook.get_client()
+def test_two_clients_of_a_hook_are_one_of_the_sdks_own(
+    hook: AzureMachineLearningHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZUREML_CURRENT_CLOUD", "AzureCloud")  # the SDK sets it: put back afterwards
+    with warnings.catch_warnings(action="ignore"):  # the SDK warns of itself when it is imported
+        client = hook.get_client()
+    assert hook.get_client() is client
+    assert (client.subscription_id, client.resource_group_name, client.workspace_name) == ("sub", "group", "space")
 
 
 def test_the_client_says_who_it_is(hook: AzureMachineLearningHook) -> None:

@@ -16,14 +16,16 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from tests.dags.azureml_parity import DAGS
 from tests.dags.conftest import ROOT
-from tests.jobs.azure_ml.fake import CLIENT, SUBSCRIPTION, TENANT, Fake, azure_ml_api
+from tests.jobs.azure_ml.fake import SUBSCRIPTION, Fake, azure_ml_api
+from tests.jobs.azure_ml.wheels import index, wheel
+from tests.jobs.entra import CLIENT, TENANT
 from tidegate.airflow.azureml.hook import AzureMachineLearningHook
 from tidegate.airflow.azureml.operator import AzureMachineLearningOperator
 from tidegate.airflow.local_pods import LocalPods
 from tidegate.airflow.testing import run_step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow.sdk import DAG
 
@@ -73,12 +75,12 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class Stage:
     """Runs tasks of one DAG run, each with what the ones before it left."""
 
-    def __init__(self, fake: Fake, warm: str, folder: Path, **entry: Any) -> None:
+    def __init__(self, fake: Fake, warm: str, folder: Path, packages: Mapping[str, str], **entry: Any) -> None:
         spec = {
             "image": "x",
             "resources": {"limits": {"memory": "1Mi"}},
             "cancel_notice": True,
-            "env": {"AZURE_ML_POLL_SECONDS": "0.05", "AZURE_ML_SHOW_LOGS": "false"},
+            "env": {"AZURE_ML_POLL_SECONDS": "0.05", "AZURE_ML_SHOW_LOGS": "false", **packages},
             **entry,
         }
         self.config = {"_platform": json.dumps({"store_root": folder.as_uri()}), "azure_ml": json.dumps(spec)}
@@ -121,9 +123,23 @@ class Stage:
                     done.add(task.task_id)
 
 
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory, dags: dict[str, DAG]) -> dict[str, str]:
+    """What makes pip find the packages that tasks ask for; each changes a version and nothing else."""
+    folder = tmp_path_factory.mktemp("wheels")
+    for pin in {pin for dag in dags.values() for task in dag.tasks for pin in pins(task)}:
+        wheel(folder, pin)
+    return index(folder)
+
+
+def pins(task: Any) -> list[str]:
+    """The packages that a task has in versions of its own."""
+    return list(getattr(task, "step_params", {}).get("requirements", ()))
+
+
 @pytest.fixture
-def stage(fake: Fake, warm: str, tmp_path: Path) -> Stage:
-    return Stage(fake, warm, tmp_path)
+def stage(fake: Fake, warm: str, tmp_path: Path, packages: dict[str, str]) -> Stage:
+    return Stage(fake, warm, tmp_path, packages)
 
 
 def test_there_are_twelve_by_their_original_ids_paused_until_somebody_wants_them(dags: dict[str, DAG]) -> None:
@@ -140,6 +156,10 @@ def test_a_pipeline_runs_to_its_end(dag_id: str, dags: dict[str, DAG], stage: St
     workspaces = {SUBSCRIPTION, SECOND} if dag_id == "AML_Pipeline_2Subs" else {SUBSCRIPTION}
     made = stage.fake.asked("PUT", "/subscriptions/") + stage.fake.asked("POST", "/subscriptions/")
     assert {path.partition("/subscriptions/")[2].split("/")[0] for path in made} == workspaces
+    for task in dags[dag_id].tasks:
+        if pinned := pins(task):
+            versions = dict(pin.split("==") for pin in pinned)
+            assert stage.xcoms[task.task_id]["return_value"]["versions"] == versions
     shown = json.dumps([[dict(run.values), list(run.log)] for run in stage.runs.values()])
     assert stage.fake.secret not in shown
     assert stage.fake.secret not in json.dumps(stage.pods)

@@ -63,7 +63,9 @@ SPEC = {"name": "x"}
 ACTIONS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("CreateJob", {"job": SPEC}, {"action": "job submit", "waiting": False}),
     ("CreateJob", {"job": SPEC, "waiting": True, "run_timeout": 9}, {"waiting": True, "run_timeout": 9}),
+    ("CreateJob", {"job": SPEC, "waiting": True, "download": "logs"}, {"download": "logs"}),
     ("WaitForJob", {"name": "j"}, {"action": "job wait", "name": "j"}),
+    ("WaitForJob", {"name": "j", "download": "all"}, {"download": "all"}),
     ("CancelJob", {"name": "j"}, {"action": "job cancel", "name": "j", "waiting": True}),
     ("CreateComputeResource", {"compute": SPEC}, {"action": "compute ensure", "waiting": True}),
     ("DeleteComputeResource", {"compute_name": "c"}, {"action": "compute delete", "name": "c", "missing_ok": False}),
@@ -86,6 +88,7 @@ ACTIONS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("InvokeEndpoint", {"endpoint_name": "e", "endpoint_type": "batch", "request_input": {"rows": {}}},
      {"request_input": {"rows": {}}}),
     ("Ping", {}, {"action": "ping"}),
+    ("Ping", {"requirements": ["azure-ai-ml==1.35.1"]}, {"action": "ping", "requirements": ["azure-ai-ml==1.35.1"]}),
 ]  # fmt: skip
 
 
@@ -102,17 +105,50 @@ def test_every_operator_is_tried() -> None:
 
 
 def test_no_operator_needs_a_worker() -> None:
-    assert {str(made(azureml.AzureMachineLearningPingOperator).path)} == {"workerless"}
+    tasks = [made(getattr(azureml, f"AzureMachineLearning{name}Operator"), **given) for name, given, _ in ACTIONS]
+    assert {str(task.path) for task in tasks} == {"workerless"}
 
 
-def test_a_dag_file_does_not_import_the_sdk() -> None:
-    code = (
-        "import sys; from tidegate.airflow import azureml as a; [getattr(a, n) for n in a.__all__]; print(*sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = done.stdout.split()
+PARSED = """
+import resource, runpy, sys
+
+class NotInTheImage:
+    def find_spec(self, name, path=None, target=None):
+        if name.startswith(("azure.ai", "msal", "marshmallow")):
+            raise ModuleNotFoundError(f"{name} is not in Airflow's image")
+
+sys.meta_path.insert(0, NotInTheImage())
+import airflow.sdk, tidegate.airflow.step_operator
+def memory():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = memory()
+for file in sys.argv[1:]:
+    runpy.run_path(file)
+print(memory() - before, *sys.modules)
+"""
+"""What a DAG processor does with each file, where the SDK of Azure Machine Learning is not installed."""
+MOST_KIB = 40 * 1024
+"""That all twelve may add to such a process; the SDK alone took 105 MiB."""
+
+
+def test_the_examples_are_parsed_without_the_sdk_and_cost_a_fraction_of_it() -> None:
+    files = sorted(str(path) for path in (ROOT / "dags/azureml").glob("*.py"))
+    assert len(files) == 12
+    command = [sys.executable, "-c", PARSED, *files]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    added, *loaded = done.stdout.splitlines()[-1].split()
     assert "tidegate.airflow.azureml.jobs" in loaded
-    assert [name for name in loaded if name.startswith(("azure.", "msal", "tidegate.ledger", "tidegate.step"))] == []
+    assert [name for name in loaded if name.startswith(("azure.", "msal", "tidegate.ledger", "tidegate.step."))] == []
+    assert int(added) < MOST_KIB
+
+
+def test_airflows_image_has_no_sdk_of_azure_ml() -> None:
+    """What is installed in it are these requirements, exactly: see tests/images."""
+    text = (ROOT / "images/airflow/requirements.txt").read_text()
+    pinned = {line.partition("==")[0] for line in text.splitlines() if "==" in line}
+    assert "azure-identity" in pinned, "the Test button signs in"
+    assert pinned & {"azure-ai-ml", "marshmallow"} == set()
 
 
 def test_the_triggerer_reads_a_connection_without_any_operator() -> None:
@@ -184,6 +220,11 @@ def test_an_unknown_kind_of_endpoint_is_refused_when_the_dag_is_parsed() -> None
 def test_traffic_without_waiting_is_refused() -> None:
     with pytest.raises(ValueError, match="want waiting=True"):
         made(azureml.AzureMachineLearningDeployEndpointOperator, deployment=SPEC, traffic={"blue": 100})
+
+
+def test_what_a_job_left_is_kept_by_who_waits_for_it() -> None:
+    with pytest.raises(ValueError, match="want waiting=True"):
+        made(azureml.AzureMachineLearningCreateJobOperator, job=SPEC, download="logs")
 
 
 def test_a_component_comes_from_its_files() -> None:

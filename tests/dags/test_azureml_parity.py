@@ -7,12 +7,14 @@ import inspect
 
 import pytest
 
-from tests.dags.azureml_parity import DEFECTS, ORIGINAL, ROWS, WAITING
+from tests.dags.azureml_parity import BETTER, DEFECTS, ORIGINAL, ROWS, WAITING
 from tests.dags.conftest import ROOT
 from tidegate.airflow import azureml
 
 NAMED = sorted(
-    {test for _, _, tests in ROWS for test in tests} | {test for _, tests in DEFECTS.values() for test in tests}
+    {test for _, _, tests in ROWS for test in tests}
+    | {test for _, tests in DEFECTS.values() for test in tests}
+    | {test for tests in BETTER.values() for test in tests}
 )
 
 

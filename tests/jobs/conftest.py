@@ -6,7 +6,7 @@ import os
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
@@ -14,7 +14,7 @@ import pytest
 
 from jobs import train_model
 from jobs.upload_model import scoring
-from tests.jobs import weather
+from tests.jobs import entra, weather
 from tests.jobs.servers import Server, datalake, versitygw
 from tidegate.sample import petrol_csv
 from tidegate.step import Input, Prefix, Store, Stores, store_for
@@ -31,6 +31,7 @@ CREDENTIALS = (
     *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_ENDPOINT_URL"),
     *("AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_WEB_IDENTITY_TOKEN_FILE"),
     *("AZURE_STORAGE_KEY", "AZURE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE", "TIDEGATE_ABFSS_ENDPOINT"),
+    *("AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_CLIENT_ID"),
 )
 LIVE_ACCOUNT = os.environ.get("ADLS_LIVE_ACCOUNT", "")
 """A real storage account with hierarchical namespaces, which the tests of storage then run on too."""
@@ -87,6 +88,21 @@ def abfss_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
+def tenant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[entra.Tenant]:
+    with entra.entra(tmp_path_factory.mktemp("entra")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def token_server(
+    abfss_server: Server, tenant: entra.Tenant, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The same lake for those who sign in by Entra; the identity is left to the fixtures of places."""
+    with entra.datalake_by_token(tmp_path_factory.mktemp("datalake_by_token"), abfss_server, tenant) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def weather_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[weather.WeatherApi]:
     with weather.weather_api(tmp_path_factory.mktemp("weather_api")) as api:
         yield api
@@ -117,6 +133,30 @@ def abfss_place(abfss_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     return _place(abfss_server, monkeypatch)
 
 
+@pytest.fixture
+def client_secret_place(token_server: Server, tenant: entra.Tenant, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The lake, for a service principal."""
+    return _place(_with(token_server, AZURE_CLIENT_SECRET=tenant.secret), monkeypatch)
+
+
+@pytest.fixture
+def workload_identity_place(token_server: Server, federated_token: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The lake, for a pod with a workload identity."""
+    return _place(_with(token_server, AZURE_FEDERATED_TOKEN_FILE=str(federated_token)), monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def federated_token(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that the webhook of workload identities puts into a pod."""
+    path = tmp_path_factory.mktemp("federated") / "token"
+    path.write_text(entra.federated(seconds=7200))
+    return path
+
+
+def _with(server: Server, **identity: str) -> Server:
+    return replace(server, environment={**server.environment, **identity})
+
+
 @pytest.fixture(scope="session")
 def live_server() -> Iterator[Server]:
     """A filesystem of its own in the real account, gone afterwards."""
@@ -135,7 +175,12 @@ def live_place(live_server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     return _place(live_server, monkeypatch)
 
 
-@pytest.fixture(params=["file", "s3", "abfss", *([LIVE] if LIVE_ACCOUNT else [])])
+STORES = ("file", "s3", "abfss", *([LIVE] if LIVE_ACCOUNT else []))
+IDENTITIES = ("client_secret", "workload_identity")
+"""Of the lake, besides the account's key, which `abfss` has."""
+
+
+@pytest.fixture(params=STORES)
 def place(request: pytest.FixtureRequest) -> Place:
     """The same test on every store."""
     chosen = request.getfixturevalue(f"{request.param}_place")
@@ -158,7 +203,7 @@ OPENED: dict[str, Store] = {}
 def _place(server: Server, monkeypatch: pytest.MonkeyPatch) -> Place:
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
-    key = f"{server.root} {server.address}"
+    key = f"{server.root} {server.address} {sorted(server.environment)}"
     if key not in OPENED:
         OPENED[key] = store_for(server.root)
     return Place(OPENED[key], Prefix(server.root) / uuid.uuid4().hex, server)

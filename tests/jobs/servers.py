@@ -144,7 +144,7 @@ def datalake(folder: Path) -> Iterator[Server]:
         azurite(folder, key, reader, port=blobs),
         running([sys.executable, "-m", "datalake"], port=lake, log=folder / "lake.log", environment=translator),
     ):
-        extra = {"key": key, "reader": reader, "admin": f"127.0.0.1:{admin}"}
+        extra = {"key": key, "reader": reader, "admin": f"127.0.0.1:{admin}", "blobs": f"http://127.0.0.1:{blobs}"}
         yield Server(f"abfss://{BUCKET}@{ACCOUNT}", environment, f"127.0.0.1:{lake}", extra)
 
 

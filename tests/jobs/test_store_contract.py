@@ -1,4 +1,7 @@
-"""What every store promises, on the real thing: files, versitygw, and Azurite behind the Data Lake translator."""
+"""What every store promises, on the real thing: files, versitygw, and Azurite behind the Data Lake translator.
+
+The lake is reached with each of its three identities: the account's key, a client secret, a workload identity.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs.conftest import LIVE_ACCOUNT
+from tests.jobs.conftest import IDENTITIES, LIVE_ACCOUNT, STORES, Place
 from tidegate.step import (
     BadInput,
     Changed,
@@ -27,9 +30,21 @@ from tidegate.step.stores.protocol import CHUNK
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.jobs.conftest import Place
-
 SIZES = {"empty": 0, "small": 5, "one chunk": CHUNK, "chunks and a bit": 2 * CHUNK + 7}
+
+
+@pytest.fixture(params=[*STORES, *IDENTITIES])
+def place(request: pytest.FixtureRequest) -> Place:
+    chosen = request.getfixturevalue(f"{request.param}_place")
+    assert isinstance(chosen, Place)
+    return chosen
+
+
+@pytest.fixture(params=["s3", "abfss", *IDENTITIES])
+def remote_place(request: pytest.FixtureRequest) -> Place:
+    chosen = request.getfixturevalue(f"{request.param}_place")
+    assert isinstance(chosen, Place)
+    return chosen
 
 
 def content(size: int) -> bytes:

@@ -100,16 +100,16 @@ def test_a_workload_identity_that_the_pod_does_not_have_is_told(step: Step) -> N
         step("ping", AZURE_ML_AUTH_MODE="workload_identity")
 
 
-def test_a_managed_identity_comes_last_and_sends_no_secret(machine: Fake, step: Step) -> None:
+def test_a_managed_identity_is_what_is_left_and_sends_no_secret(machine: Fake, step: Step) -> None:
     value = step.value("job submit", spec=COMMAND, files=FILES, **NO_SECRET)
     assert value["status"] == "Completed"
     assert clients(machine) == {("machine", "the-machine")}
 
 
-def test_one_of_several_managed_identities_is_named(machine: Fake, step: Step) -> None:
-    more = {"AZURE_ML_AUTH_MODE": "managed_identity", "AZURE_ML_IDENTITY_CLIENT_ID": CLIENT}
-    assert step.value("ping", **more)["signed_in_by"] == "managed_identity"
-    assert clients(machine) == {("machine", CLIENT)}
+def test_a_managed_identity_that_is_named_comes_before_a_certificate_and_a_secret(machine: Fake, step: Step) -> None:
+    value = step.value("ping", AZURE_ML_IDENTITY_CLIENT_ID=WEBHOOK, AZURE_ML_CERTIFICATE=pem())
+    assert value["signed_in_by"] == "managed_identity"
+    assert clients(machine) == {("machine", WEBHOOK)}
 
 
 def test_a_certificate_signs_in_by_an_assertion(fake: Fake, step: Step) -> None:

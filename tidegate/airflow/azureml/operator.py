@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,6 +38,8 @@ class AzureMachineLearningOperator(StepOperator):
         conn_id: The Airflow connection, of type `azure_machine_learning`. Any number of them in one DAG.
         arguments: Parameters of the action; those that are None are left out.
         code: URL or path in the store of a folder or an archive, unpacked beside the specification.
+        requirements: Pins of packages that this task has in other versions than its image, `azure-ai-ml==1.35.2`: its
+            pod installs them into a virtual environment of its own, so several versions work side by side.
         kwargs: Options of `StepOperator` and of any Airflow task.
     """
 
@@ -52,9 +54,11 @@ class AzureMachineLearningOperator(StepOperator):
         conn_id: str,
         arguments: Mapping[str, Any] | None = None,
         code: str | None = None,
+        requirements: Sequence[str] | None = None,
         **kwargs: Any,  # noqa: ANN401 - Airflow's own
     ) -> None:
         given = {name: value for name, value in (arguments or {}).items() if value is not None}
+        given |= {"requirements": list(requirements)} if requirements else {}
         _refuse_large(given, action)
         inputs = {**(kwargs.pop("inputs", None) or {}), **({CODE: code} if code else {})}
         super().__init__(

@@ -1,8 +1,9 @@
 """`abfss://filesystem@account/path`: Azure Data Lake Storage Gen2, by azure-storage-file-datalake.
 
 Reads: workload identity (AZURE_FEDERATED_TOKEN_FILE), else a client secret (AZURE_TENANT_ID, AZURE_CLIENT_ID,
-AZURE_CLIENT_SECRET), else the account's key (AZURE_STORAGE_KEY); TIDEGATE_ABFSS_ENDPOINT in place of
-`https://<account>.dfs.core.windows.net`, for a stand-in that takes the account as the first part of the path.
+AZURE_CLIENT_SECRET), else the account's key (AZURE_STORAGE_KEY); AZURE_AUTHORITY_HOST in place of Microsoft's own
+Entra, and TIDEGATE_ABFSS_ENDPOINT in place of `https://<account>.dfs.core.windows.net`, for a cloud of one's own or a
+stand-in: that takes the account as the first part of the path.
 Writes: create, append and flush under a staging name beside the target, then one conditional rename.
 Again: a kill leaves at most a hidden `.….partial`, which nobody lists.
 """
@@ -17,6 +18,7 @@ import uuid
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tidegate.step.errors import BadSettings, Changed, Exists, NoBucket, NotFound, StepError, TryAgain
 from tidegate.step.stores.abfss_errors import translated
@@ -68,17 +70,26 @@ def _credential(account: str) -> Any:
     if os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
         from azure.identity import WorkloadIdentityCredential
 
-        return WorkloadIdentityCredential()
+        return WorkloadIdentityCredential(**_entra())
     if secret := os.environ.get("AZURE_CLIENT_SECRET"):
         from azure.identity import ClientSecretCredential
 
         tenant, client = (os.environ.get(name, "") for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID"))
         if not (tenant and client):
             raise BadSettings("$AZURE_CLIENT_SECRET is set; set $AZURE_TENANT_ID and $AZURE_CLIENT_ID too")
-        return ClientSecretCredential(tenant, client, secret)
+        return ClientSecretCredential(tenant, client, secret, **_entra())
     if key := os.environ.get("AZURE_STORAGE_KEY"):
         return {"account_name": account, "account_key": key}
     raise BadSettings(f"no identity for the storage account {account!r}; set {IDENTITIES}")
+
+
+def _entra() -> dict[str, Any]:
+    """How Entra is asked: Microsoft's own list of its clouds knows no other, and would be asked of each."""
+    from azure.identity import AzureAuthorityHosts
+
+    known = {host for name, host in vars(AzureAuthorityHosts).items() if name.startswith("AZURE_")}
+    host = urlsplit(os.environ.get("AZURE_AUTHORITY_HOST", "")).hostname
+    return {"disable_instance_discovery": bool(host) and host not in known, "retry_total": 4, "retry_backoff_max": 8}
 
 
 class AbfssStore:

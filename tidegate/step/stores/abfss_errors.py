@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NO_FILESYSTEM = frozenset({"FilesystemNotFound", "ContainerNotFound"})
+_ENTRA = re.compile(r"HTTP Error: (\d{3})")
+"""How azure-identity tells the status that Entra answered with."""
 NO_ANSWER, FORBIDDEN, THROTTLED, SERVER_FAULT = 0, 403, 429, 500
 
 
@@ -31,6 +34,10 @@ def translated(url: str) -> Iterator[None]:
         raise _answered(error, url) from None
     except (azure.ServiceRequestError, azure.ServiceResponseError, azure.IncompleteReadError) as error:
         raise TryAgain(f"{url}: {error}; is the account's name right and the service up?", url=url) from None
+    except AttributeError as error:  # the SDK's own, reading what Entra answered as if it were the service's
+        if not isinstance(error.__context__, azure.ClientAuthenticationError):
+            raise
+        raise _denied(error.__context__, url) from None
     except (azure.AzureError, ValueError) as error:
         raise BadInput(f"{url} is not accepted: {error}", url=url) from None
 
@@ -51,10 +58,20 @@ def _answered(error: Any, url: str) -> StepError:
 
 
 def _denied(error: Any, url: str) -> StepError:
-    """Refused by the service, or by the identity's own: then there is no code but words."""
+    """Refused by the service, or by Entra: then there is no code but words; or Entra is not well."""
+    if (status := _status(error)) == THROTTLED or status >= SERVER_FAULT:
+        return TryAgain(f"{url}: Entra cannot sign in now ({status})", url=url)
     said = getattr(error, "error_code", "") or str(error).partition("\n")[0][:200]
     advice = "correct $AZURE_STORAGE_KEY or $AZURE_CLIENT_SECRET, or the role of that identity"
     return AccessDenied(f"{url}: the service refused the credentials ({said}); {advice}", url=url)
+
+
+def _status(error: Any) -> int:
+    """Status of the answer; where azure-identity kept none, the one that it tells of."""
+    told = _ENTRA.search(str(error))
+    if (response := getattr(error, "response", None)) is not None:
+        return int(response.status_code)
+    return int(told[1]) if told else 0
 
 
 def _unmet(status: int, code: str, url: str) -> StepError:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STATES = ("NotStarted", "Queued", "Running", "Completed")
 ENDS = frozenset({"Completed", "Failed", "Canceled", "NotResponding", "Paused"})
+CANCELLED_WITHIN = 0.3
+"""Seconds that a job takes to end which was cancelled."""
 CHANGEABLE = frozenset({"description", "tags", "displayName", "properties", "isArchived", "services", "status"})
 
 
@@ -44,16 +46,14 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The present state."""
+        """The present state; where states last for a time, by the clock."""
+        while self.seconds and self.at < len(self.states) - 1 and time.monotonic() - self.since >= self.seconds:
+            self.at, self.since = self.at + 1, self.since + self.seconds
         return self.states[self.at]
 
     def look(self) -> str:
-        """The state, after a step for this look or for the time that has passed."""
-        now = time.monotonic()
-        if self.seconds:
-            while self.at < len(self.states) - 1 and now - self.since >= self.seconds:
-                self.at, self.since = self.at + 1, self.since + self.seconds
-        elif self.looked:
+        """The state, after a step for this look where no time says when."""
+        if self.looked and not self.seconds:
             self.at = min(self.at + 1, len(self.states) - 1)
         self.looked = True
         return self.state
@@ -62,7 +62,7 @@ class Run:
         """Go to the end by way of CancelRequested, unless it has ended."""
         if self.state not in ENDS:
             self.states, self.at, self.since = ["CancelRequested", "Canceled"], 0, time.monotonic()
-            self.looked, self.seconds = False, 0
+            self.seconds = CANCELLED_WITHIN
 
 
 @dataclass

@@ -13,28 +13,29 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import faults
 from azure.core.exceptions import HttpResponseError
 
-from datalake import sharedkey
 from datalake.lake import Conditions, Lake, Refused
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
+
+    from datalake.access import Access
 
 PIECE = 1024 * 1024
 MOST_ENTRIES = 5000
 NOT_PASSED_ON = frozenset({"connection", "host", "keep-alive", "transfer-encoding"})
 VERSION = "2021-12-02"
+DELEGATION = "userdelegationkey"
+XML = {"Content-Type": "application/xml"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
     """Whose lake it is, and where its blobs are."""
 
-    name: str
-    key: str
+    access: Access
     upstream: str
     lake: Lake
-    reader_key: str = ""
-    """Another key of the account, with which nothing can be changed here; empty for none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         _, filesystem, path = (*unquote(parts.path).lstrip("/").split("/", 2), "", "")[:3]
         path = path.strip("/")
-        if self._is_change_by_reader(query):
+        if self.account.access.is_change_by_reader(self.command, self.path, dict(self.headers.items())):
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.fault = None
             self._send(_refusal(403, "AuthorizationPermissionMismatch", "This key may read and nothing else."))
@@ -75,7 +76,6 @@ class Handler(BaseHTTPRequestHandler):
             return
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
-            self._refuse_bad_signature()
             answer = self._translated(filesystem, path, query, body)
         except Refused as refused:
             answer = _refusal(refused.status, refused.code, str(refused))
@@ -103,6 +103,8 @@ class Handler(BaseHTTPRequestHandler):
             return "create"
         if self.command == "PATCH":
             return query.get("action", "")
+        if self.command == "POST" and query.get("comp") == DELEGATION:
+            return "delegate"
         return "delete" if self.command == "DELETE" and path and "restype" not in query else "blob"
 
     def _refuse_as_told(self, fault: faults.Fault) -> None:
@@ -119,6 +121,10 @@ class Handler(BaseHTTPRequestHandler):
         return bool(self.fault and self.fault.do == "lose")
 
     def _translated(self, filesystem: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
+        headers, access = dict(self.headers.items()), self.account.access
+        if query.get("comp") == DELEGATION:
+            return Answer(status=200, headers=XML, body=access.delegation_key(headers, body))
+        access.refuse(self.command, self.path, headers)
         if self.command == "GET":
             return self._list(filesystem, query)
         if self.command == "DELETE":
@@ -170,20 +176,6 @@ class Handler(BaseHTTPRequestHandler):
             if_match=self.headers.get("If-Match", ""), if_none_match=self.headers.get("If-None-Match", "")
         )
 
-    def _is_change_by_reader(self, query: Mapping[str, str]) -> bool:
-        """Whether the reader's key would change something; a signature in the query may be its work as well."""
-        if self.command in ("GET", "HEAD") or not self.account.reader_key:
-            return False
-        return "sig" in query or not self._signature_fault(self.account.reader_key)
-
-    def _signature_fault(self, key: str) -> str:
-        return sharedkey.fault(self.command, self.path, dict(self.headers.items()), account=self.account.name, key=key)
-
-    def _refuse_bad_signature(self) -> None:
-        fault = self._signature_fault(self.account.key)
-        if fault and (not self.account.reader_key or self._signature_fault(self.account.reader_key)):
-            raise Refused(403, "AuthenticationFailed", f"Server failed to authenticate the request: {fault}.")
-
     def _send(self, answer: Answer) -> None:
         if self._lost():
             return
@@ -200,10 +192,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self) -> None:
         """Hand the request to the blob service and its answer back, in pieces."""
+        try:
+            target, headers = self.account.access.passed_on(self.command, self.path, dict(self.headers.items()))
+        except Refused as refused:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            self._send(_refusal(refused.status, refused.code, str(refused)))
+            return
         connection = http.client.HTTPConnection(self.account.upstream.partition("//")[2], timeout=120)
         try:
-            connection.putrequest(self.command, self.path, skip_accept_encoding=True)
-            for name, value in self.headers.items():
+            connection.putrequest(self.command, target, skip_accept_encoding=True)
+            for name, value in headers.items():
                 if name.lower() not in NOT_PASSED_ON:
                     connection.putheader(name, value)
             connection.endheaders()
@@ -232,9 +230,9 @@ class Handler(BaseHTTPRequestHandler):
             self._write(piece)
 
 
-def serve(account: Account, *, listen: str, admin: str) -> None:
+def serve(account: Account, *, listen: str, admin: str, tls: ssl.SSLContext | None = None) -> None:
     """Answer requests until SIGTERM; `listen` and `admin` are host:port."""
-    faults.serve(Handler, listen=listen, admin=admin, account=account)
+    faults.serve(Handler, listen=listen, admin=admin, tls=tls, account=account)
 
 
 def _refusal(status: int, code: str, message: str) -> Answer:
