@@ -228,3 +228,25 @@ def test_the_reader_sees_objects_and_changes_none() -> None:
     ):
         with pytest.raises(ClientError, match="AccessDenied"):
             forbidden()
+
+
+@pytest.mark.usefixtures("store")
+def test_a_new_steps_account_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On an upgrade the Job is there before the store that knows the new account."""
+    bucket, new, looks = script("bucket"), {**ACCOUNT, "access": "step-count-rows"}, []
+    monkeypatch.setenv("ACCOUNTS", "step-hello,step-count-rows")
+
+    users = tmp_path / "accounts" / "users.json"
+    known = {"step-hello": ACCOUNT, "store-reader": READER}
+
+    def appear(_: float) -> None:
+        looks.append(capsys.readouterr().out)
+        if "waiting for the accounts" in looks[-1]:
+            users.write_text(json.dumps({"accessAccounts": known | {"step-count-rows": new}}))
+
+    monkeypatch.setattr(bucket.time, "sleep", appear)
+    bucket.main()
+    assert [look for look in looks if "waiting for the accounts" in look], looks
+    as_step(new).put_object(Bucket="lake", Key="x", Body=b"x")

@@ -143,3 +143,13 @@ def test_a_step_that_opts_in_lets_airflow_read_its_one_secret() -> None:
     rules = find(documents, "Role", "tidegate-airflow")["rules"]
     reading = [rule for rule in rules if "secrets" in rule["resources"] and "get" in rule["verbs"]]
     assert reading == [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["step-hello"], "verbs": ["get"]}]
+
+
+def test_the_store_is_started_anew_for_the_account_of_a_new_step_and_for_nothing_else() -> None:
+    def mark(values: dict[str, Any]) -> dict[str, str]:
+        template = find(rendered(values), "StatefulSet", "versitygw")["spec"]["template"]
+        found: dict[str, str] = template["metadata"]["annotations"]
+        return found
+
+    assert mark({}) == mark({"steps": {"hello": {"env": {"A": "1"}}}})
+    assert mark({}) != mark({"steps": {"count_rows": {"image": "tidegate/count_rows:0123456789ab"}}})

@@ -71,6 +71,21 @@ def policy(bucket: str, accounts: list[str], readers: list[str]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
 
 
+def set_policy(s3: Any, bucket: str, text: str) -> None:  # noqa: ANN401
+    """Set it as soon as the store knows every account: on an upgrade one with a new step's is only just starting."""
+    while True:
+        try:
+            s3.put_bucket_policy(Bucket=bucket, Policy=text)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "MalformedPolicy":
+                raise
+            print(f"waiting for the accounts: {error}", flush=True)  # noqa: T201
+            time.sleep(EVERY_SECONDS)
+            wait(s3)
+        else:
+            return
+
+
 def put_if_absent(s3: Any, bucket: str, key: str, path: Path) -> bool:  # noqa: ANN401
     """Whether the object was missing and is there now."""
     try:
@@ -89,7 +104,7 @@ def main() -> None:
     s3 = client()
     wait(s3)
     make_bucket(s3, bucket)
-    s3.put_bucket_policy(Bucket=bucket, Policy=policy(bucket, accounts, readers))
+    set_policy(s3, bucket, policy(bucket, accounts, readers))
     print(f"bucket {bucket} is there, with versions, for {', '.join([*accounts, *readers])}")  # noqa: T201
     for name, key in DATA.items():
         done = put_if_absent(s3, bucket, prefix + key, Path(__file__).parent / name)
