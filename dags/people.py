@@ -1,6 +1,6 @@
 """Finds new people among those that are known, every hour, and tells by mail.
 
-`make_people` makes a batch of records, the same for the same logical date; any Parquet, CSV or JSON Lines file can take
+`make_people` makes a batch of records, the same all hour long; any Parquet, CSV or JSON Lines file can take
 its place (`data`, and `columns` where its columns are named otherwise). `dedup_people` stores those whom it does not
 know, each once, and holds back those of whom it is not sure. `tell_success` mails counts, the best and the worst scores
 and the list to review; where a step before it has failed for good, `tell_failure` mails that. The same batch again

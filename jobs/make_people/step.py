@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Settings:
     output: Prefix
     """Where the two files go."""
     logical_date: datetime
-    """The run's logical date in UTC: the seed."""
+    """The run's logical date; the seed is the hour, or whatever `every_minutes` says, that it lies in."""
     count: int = param(1000, at_least=1, at_most=10_000_000)
     """Records in the batch."""
     duplicates: float = param(0.2, at_least=0, at_most=1)
@@ -48,7 +48,8 @@ class Settings:
     households: float = param(0.1, at_least=0, at_most=1)
     """Share of records that are another person with somebody's last name and address, 0 to 1."""
     every_minutes: int = param(60, at_least=1)
-    """How long before this one the batch before was made: duplicates are of its people too."""
+    """How long a batch is the same one: every run within the period makes it, and its duplicates are of people of the
+    period before too."""
     locale: str = param("en_US", at_least=2, at_most=10)
     """Whose names and addresses: a locale of Faker, such as en_US or de_DE."""
 
@@ -67,8 +68,8 @@ def run(settings: Settings, store: Store) -> Result:
     """Make the batch and publish it."""
     wanted = Wanted(count=settings.count, duplicates=settings.duplicates, households=settings.households,
                     locale=settings.locale)  # fmt: skip
-    before = seed(settings.logical_date - timedelta(minutes=settings.every_minutes))
-    made = people(seed(settings.logical_date), wanted, earlier_seed=before)
+    begin, before = periods(settings.logical_date, timedelta(minutes=settings.every_minutes))
+    made = people(seed(begin), wanted, earlier_seed=seed(before))
     with tempfile.TemporaryFile() as records, tempfile.TemporaryFile() as truths:
         copies = _write(made, records, truths)
         outputs = (
@@ -77,6 +78,12 @@ def run(settings: Settings, store: Store) -> Result:
         )
     return Result(outputs=outputs, metrics={"records": settings.count, "duplicates": copies},
                   summary=f"{settings.count:,} records, {copies:,} of them faulty copies")  # fmt: skip
+
+
+def periods(moment: datetime, length: timedelta) -> tuple[datetime, datetime]:
+    """When the period that `moment` lies in began, and the one before it; counted from 1970 in UTC."""
+    begin = moment - (moment - datetime(1970, 1, 1, tzinfo=UTC)) % length
+    return begin.astimezone(UTC), (begin - length).astimezone(UTC)
 
 
 def seed(moment: datetime) -> str:

@@ -5,6 +5,7 @@ Reads: FEBRL 1 to 4. Writes: figures. Again: the same.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from tests.bench.dedup.splink_model import LOOSE, predict
 
 def measure() -> list[dict[str, Any]]:
     """A row for each set and method."""
+    logging.disable(logging.ERROR)  # Splink tells every step of its training
     rows = []
     training = [within(*load(return_links=True)) for load in (load_febrl1, load_febrl2)]
     levels, same = np.vstack([each.levels for each in training]), np.concatenate([each.same for each in training])

@@ -6,6 +6,7 @@ Again: the same rows.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -78,6 +79,26 @@ def load(database: str, folder: Path) -> None:
         connection.execute("alter table people.person_key add primary key (key, person_id)")
         connection.execute("select setval('people.person_id_seq', (select max(id) from people.person))")
         connection.execute("vacuum analyze")
+
+
+def clear(database: str) -> None:
+    """Take out what a batch stored, so that the next finds what this one found."""
+    with connect(database) as connection:
+        mine = "(select batch_id from people.batch where source <> 'load')"
+        connection.execute(f"delete from people.person where source_batch in {mine}")
+        connection.execute("truncate people.review, people.match_result, people.outbox")
+        connection.execute("delete from people.batch where source <> 'load'")
+
+
+def pull(database: str) -> float:
+    """Seconds it takes to read all stored people out of the database, as a method in memory must before it begins."""
+    columns = "id, first_name, last_name, house, street, unit, city, state, zip"
+    start = time.perf_counter()
+    query = f"copy (select {columns} from people.person) to stdout"
+    with connect(database) as connection, connection.cursor() as cursor, cursor.copy(query) as copy:
+        for _ in copy:
+            pass
+    return time.perf_counter() - start
 
 
 def _copy(connection: psycopg.Connection, into: str, path: Path) -> None:
