@@ -7,7 +7,8 @@ import inspect
 
 import pytest
 
-from tests.dags.azureml_parity import BETTER, DEFECTS, ORIGINAL, ROWS, WAITING
+from tests.dags.azureml_better import BETTER, DEFECTS
+from tests.dags.azureml_parity import ORIGINAL, ROWS, WAITING
 from tests.dags.conftest import ROOT
 from tidegate.airflow import azureml
 
