@@ -56,7 +56,10 @@ def limits(config: Mapping[str, str]) -> Limits:
     """
     entry = json.loads(config.get(PLATFORM_KEY) or "{}").get("limits") or {}
     found = Limits(cluster=entry.get("cluster"), pipelines=entry.get("pipelines") or {})
-    named = {"limits.cluster": found.cluster, **{f"limits.pipelines.{k}": v for k, v in found.pipelines.items()}}
+    named = {
+        "concurrency.cluster": found.cluster,
+        **{f"concurrency.pipelines.{k}": v for k, v in found.pipelines.items()},
+    }
     for where, value in named.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise SpecError(f"{where} is {value!r} in the chart's values; want a whole number from 1, or nothing")
