@@ -176,7 +176,7 @@ async def admitted(
 
 
 def _too_late(within: float) -> Failure:
-    message = f"no place among the running steps within {within:.0f} s; raise limits in the chart's values"
+    message = f"no place among the running steps within {within:.0f} s; raise concurrency in the chart's values"
     return Failure(kind=Kind.NOT_ADMITTED, message=message, then=Then.RETRY, started=False)
 
 
@@ -187,7 +187,9 @@ async def _desk(watch: PodWatch) -> Desk:
         SpecError: There is no ledger, though the chart sets a limit; or it cannot be used.
     """
     if (clerk := await open_clerk()) is None:
-        raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}")
+        raise SpecError(
+            f"concurrency is limited, but there is no ledger: set ${VARIABLES[0]} or connection {CONNECTION}"
+        )
     name = f"tidegate-admission-{watch.pods.namespace}"
     return clerk.beside(name, lambda: Desk(clerk.ledger, living=lambda: _living(watch)))
 
