@@ -23,8 +23,8 @@ def kept(name: str) -> set[str]:
         if d["kind"] == "StatefulSet"
         for claim in d["spec"].get("volumeClaimTemplates", [])
     }
-    policy = {d["metadata"]["name"]: (d["metadata"].get("annotations") or {}) for d in documents}
-    return volumes | {name for name, notes in policy.items() if notes.get("helm.sh/resource-policy") == "keep"}
+    told = [d["metadata"] for d in rendered if "helm.sh/resource-policy" in (d["metadata"].get("annotations") or {})]
+    return volumes | {one["name"] for one in told if one["annotations"]["helm.sh/resource-policy"] == "keep"}
 
 
 SHOWN = """\
