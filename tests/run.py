@@ -36,6 +36,8 @@ WAITING = ("steps/outage",)
 """Parts that wait for a minute and do next to nothing: they take no lane."""
 LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
+OWN_WORDS = ": optional: not run: "
+"""Before what a skip wants to have printed as it is."""
 LONGEST = ("jobs", "jobs/azure_ml", "dags", "steps", "ledger", "browser", "images", "static", "helm")
 """The longest of them, which are begun first, so that the lanes end together."""
 
@@ -138,9 +140,10 @@ def show(outcomes: list[Outcome], *, in_ci: bool) -> None:
 
 
 def closing(outcomes: list[Outcome]) -> list[str]:
-    """The last lines: what ran, in which mode, what did not, and the sum."""
+    """The last lines: what ran, in which mode, what did not, and the sum. A skip may bring its own words for it."""
     ran = [one.rung for one in outcomes if not one.missing]
-    lines = [f"not run: {skip}" for one in outcomes for skip in one.skips]
+    lines = [f"not run: {skip.rpartition(OWN_WORDS)[2]}" for one in outcomes for skip in one.skips]
+    lines = list(dict.fromkeys(lines))
     lines += [f"not run: rung {one.rung}: {one.missing}" for one in outcomes if one.missing]
     lines.append(f"rungs run: {', '.join(ran) or 'none'}")
     if "cluster" in ran:

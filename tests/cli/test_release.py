@@ -8,8 +8,11 @@ import json
 from typing import Any
 
 import pytest
+import yaml
+from typer.testing import CliRunner
 
-from tidegate.cli import release
+from tidegate.cli import app, release
+from tidegate.cluster import images
 
 REFS = {
     "base": "tidegate/base:000000000001",
@@ -66,3 +69,9 @@ def test_values_name_the_image_of_every_step_and_of_nothing_else() -> None:
 def test_a_port_in_the_registry_is_no_tag() -> None:
     image = release.values(REFS)["airflow"]["images"]["airflow"]
     assert image == {"repository": "localhost:5000/tidegate/airflow", "tag": "000000000002"}
+
+
+def test_the_values_file_names_every_image_of_the_checkout() -> None:
+    printed = yaml.safe_load(CliRunner().invoke(app, ["images", "values", "--registry", "r.example/team"]).stdout)
+    assert printed == release.values(images.references(registry="r.example/team"))
+    assert printed["steps"]["hello"]["image"].startswith("r.example/team/tidegate/hello:")

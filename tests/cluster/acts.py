@@ -14,7 +14,19 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tests.cluster import azureml, bad_input, counted, effects, failures, people, scenes, shapes, triggers, weather
+from tests.cluster import (
+    azureml,
+    bad_input,
+    counted,
+    effects,
+    failures,
+    people,
+    scenes,
+    security,
+    shapes,
+    triggers,
+    weather,
+)
 from tests.cluster.pushed import push
 from tidegate.cli import runs
 from tidegate.cluster.project import ROOT
@@ -31,10 +43,12 @@ KILLED = counted.Counted("killed_under", lines=45, seconds=45)
 """Of which runs are under way when the platform's parts are killed."""
 DAG_IDS = (
     *(effects.RACE, effects.FORCE, bad_input.DAG_ID, failures.DAG_ID, KILLED.dag_id, azureml.DAG_ID),
+    security.DAG_ID,
     *shapes.DAG_IDS,
 )
 FILE = "tests_on_the_cluster.py"
-TEXT = "\n\n".join((effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text, azureml.TEXT, shapes.TEXT))
+TEXTS = (effects.TEXT, bad_input.dag_text(), failures.dag_text(), KILLED.text, azureml.TEXT, security.TEXT, shapes.TEXT)
+TEXT = "\n\n".join(TEXTS)
 """One file: each costs the DAG processor seconds to read."""
 PROBE_FILE, PROBE = "pushed.py", f"pushed_{time.time_ns()}"
 PROBE_TEXT = f"""\
@@ -71,6 +85,7 @@ class Acts:
         self._triggers(at, after=[begun])
         self._ledger(at, after=[begun])
         self._shapes(at, after=[begun])
+        self.security = self._act("security", lambda: security.play(at, store), after=[begun])
         self.bad_input = self._act(
             "bad_input", lambda: _failed(at, at.start(bad_input.DAG_ID, {})), after=[begun, files]
         )

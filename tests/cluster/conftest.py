@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster import bad_input, book, effects, failures, shapes
+from tests.cluster import bad_input, book, effects, failures, security, shapes
 from tests.cluster.acts import DAG_IDS, Acts
 from tests.cluster.commands import INSTALLING, MAKING, RUNNING, killed_up, tidegate
 from tests.cluster.counted import forget_below
@@ -199,7 +199,7 @@ def at(kubectl: Kubectl, api: Airflow, opened: ExitStack) -> At:
 def acts(at: At, store: Any, opened: ExitStack) -> Acts:
     """All that is played, begun."""
     opened.callback(push, at.kubectl, {})
-    for folder in (f"{effects.PREFIX}/{NAME}", bad_input.FOLDER, shapes.FOLDER):
+    for folder in (f"{effects.PREFIX}/{NAME}", bad_input.FOLDER, security.FOLDER, shapes.FOLDER):
         opened.callback(forget_below, store, folder)
     opened.enter_context(accounts(at.kubectl, *DAG_IDS))
     opened.enter_context(failures.steps(at.kubectl))

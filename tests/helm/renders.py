@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from functools import cache
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tidegate.cli import release
 from tidegate.cluster.chart import CHART, find_airflow_chart, merged, stage
+from tidegate.cluster.images import listed
 from tidegate.cluster.programs import program
 
 KUBE_VERSION = "1.34.4"
@@ -27,21 +30,25 @@ Values = dict[str, Any]
 Documents = list[dict[str, Any]]
 
 
-def example(name: str) -> Values:
-    """The values of a file in the chart's `examples/`."""
-    values: Values = yaml.safe_load((CHART / "examples" / f"{name}.yaml").read_text())
+def given(file: str) -> Values:
+    """The values of a file beside the chart's own."""
+    values: Values = yaml.safe_load((CHART / file).read_text())
     return values
 
 
-MIRRORED: Values = {
-    "global": {"imageRegistry": MIRROR},
-    "airflow": {
-        "images": {
-            "airflow": {"repository": f"{MIRROR}/tidegate/airflow"},
-            "gitSync": {"repository": f"{MIRROR}/git-sync/git-sync"},
-        }
-    },
+REFS = {image.name: f"{image.repository}:{number:012x}" for number, image in enumerate(listed())}
+IMAGES: Values = release.values(REFS)
+"""What `tidegate images values` prints: nothing is installed without it."""
+
+CELERY = given("values-celery.yaml")
+MIRRORED: Values = {"global": {"imageRegistry": MIRROR}}
+ALL_OF_THEIRS: Values = {
+    "statsd": {"enabled": True},
+    "pgbouncer": {"enabled": True},
+    "flower": {"enabled": True},
+    "otelCollector": {"tracesEnabled": True},
 }
+"""Everything for which the official chart has an image; for the test of registries alone."""
 LEDGER: Values = {
     "name": "AIRFLOW_CONN_ML_AIRFLOW",
     "valueFrom": {"secretKeyRef": {"name": "ledger", "key": "connection"}},
@@ -60,15 +67,18 @@ BY_SERVICE: Values = {
     "weather": {"service": {"enabled": True}},
     "services": {"oracle": {"url": "https://oracle.example/ask", "auth": "api_key", "keyIn": "query", "keyName": "k"}},
 }
-ALONE = example("standalone")
+ALONE = given("examples/standalone.yaml")
+PRODUCTION = given("values-production.yaml")
 
 OFFICIAL: dict[str, Values] = {
     "official": {},
     "official-without-policies": OPEN,
     "official-mirrored": MIRRORED,
     "official-elsewhere": ELSEWHERE,
-    "official-production": example("production"),
-    "official-git-dag-bundle": example("git_dag_bundle"),
+    "official-production": PRODUCTION,
+    "official-git-dag-bundle": given("examples/git_dag_bundle.yaml"),
+    "official-celery": CELERY,
+    "official-kubernetes": given("values-kubernetes.yaml"),
 }
 STANDALONE: dict[str, Values] = {
     "standalone": {},
@@ -76,8 +86,8 @@ STANDALONE: dict[str, Values] = {
     "standalone-mirrored": MIRRORED,
     "standalone-elsewhere": ELSEWHERE,
     "standalone-by-service": BY_SERVICE,
-    "standalone-production": merged(example("production"), ALONE),
-    "standalone-git-dag-bundle": example("git_dag_bundle"),
+    "standalone-production": merged(PRODUCTION, ALONE),
+    "standalone-git-dag-bundle": given("examples/git_dag_bundle.yaml"),
 }
 RENDERS = {**OFFICIAL, **STANDALONE}
 
@@ -103,25 +113,25 @@ def staged(name: str) -> Path:
     return stage(airflow_chart() if name.startswith("official") else None)
 
 
-def helm(*words: str | Path, values: Values | None = None) -> subprocess.CompletedProcess[str]:
+def helm(*words: str | Path, values: Values | None = None, images: bool = True) -> subprocess.CompletedProcess[str]:
     """Run helm with values on its standard input; without a cluster, and without looking for one."""
     command = [str(program("helm")), *map(str, words)]
-    given = yaml.safe_dump(values or {})
     environment = {**os.environ, "KUBECONFIG": "/dev/null", "GOGC": FEW_COLLECTIONS}
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=False, env=environment)
+    text = json.dumps(merged(IMAGES, values or {}) if images else values)
+    return subprocess.run(command, input=text, capture_output=True, text=True, check=False, env=environment)
 
 
-def template(chart: Path, values: Values) -> subprocess.CompletedProcess[str]:
+def template(chart: Path, values: Values, *, images: bool = True) -> subprocess.CompletedProcess[str]:
     """`helm template` as release `tidegate` in namespace `tidegate`."""
     where = ["--namespace", "tidegate", "--kube-version", KUBE_VERSION]
-    return helm("template", "tidegate", chart, *where, "--values", "-", values=values)
+    return helm("template", "tidegate", chart, *where, "--values", "-", values=values, images=images)
 
 
 @cache
 def text(name: str) -> str:
-    """What `helm template` prints for one of `RENDERS`."""
+    """What `helm template` prints for one of `RENDERS`, and it warns of nothing."""
     done = template(staged(name), RENDERS[name])
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,16 +40,20 @@ SYSCTLS = {
 
 SELINUX_TYPES = {"", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 
+POD_TEMPLATE = "pod_template_file.yaml"
+"""From which the KubernetesExecutor makes its pods."""
+
 KINDS = ("initContainers", "containers", "ephemeralContainers")
 
 
 def pods(node: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every pod spec below `node`, with its path: whatever has a list `containers` is one."""
+    """Every pod spec below `node`, with its path: whatever has a list `containers`, in a ConfigMap's file too."""
     if isinstance(node, dict):
         if isinstance(node.get("containers"), list):
             yield path, node
         for key, value in node.items():
-            yield from pods(value, f"{path}.{key}")
+            found = yaml.safe_load(value) if key == POD_TEMPLATE and isinstance(value, str) else value
+            yield from pods(found, f"{path}.{key}")
     elif isinstance(node, list):
         for index, value in enumerate(node):
             yield from pods(value, f"{path}[{index}]")

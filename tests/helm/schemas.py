@@ -3,7 +3,8 @@
 Reads: `api/openapi-spec/swagger.json` of the module `k8s.io/kubernetes`, in the version the node image is built from.
 Writes: `<cache>/schemas/<key>/<kind>-<group>-<version>.json`. Again: made once.
 
-Each file stands alone, and is strict: an object that has properties has no others.
+Each file stands alone, and is strict: an object that has properties has no others. One kind that is not Kubernetes' own
+stands below: what the chart uses of the Prometheus operator's rules.
 """
 
 from __future__ import annotations
@@ -28,12 +29,30 @@ LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 """How kubeconform finds a kind's file in the folder."""
 
 
+def _object(required: list[str], **properties: Schema) -> Schema:
+    return {"type": "object", "required": required, "additionalProperties": False, "properties": properties}
+
+
+TEXT: Schema = {"type": "string", "minLength": 1}
+TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
+_RULE = _object(["alert", "expr"], alert=TEXT, expr=TEXT, labels=TEXTS, annotations=TEXTS, **{"for": TEXT})
+_GROUP = _object(["name", "rules"], name=TEXT, rules={"type": "array", "minItems": 1, "items": _RULE})
+_SPEC = _object(["groups"], groups={"type": "array", "minItems": 1, "items": _GROUP})
+RULES = (
+    "prometheusrule-monitoring-v1",
+    _object(
+        ["apiVersion", "kind", "metadata", "spec"], apiVersion=TEXT, kind=TEXT, metadata={"type": "object"}, spec=_SPEC
+    ),
+)
+"""https://github.com/prometheus-operator/prometheus-operator/blob/main/Documentation/api-reference/api.md"""
+
+
 def folder() -> Path:
     """The folder with a schema for every kind."""
     description = source("kubernetes", "k8s.io/kubernetes") / "api" / "openapi-spec" / "swagger.json"
 
     def build(into: Path) -> None:
-        for name, schema in kinds(json.loads(description.read_text())["definitions"]):
+        for name, schema in [*kinds(json.loads(description.read_text())["definitions"]), RULES]:
             (into / f"{name}.json").write_text(json.dumps(schema))
 
     return cache.entry("schemas", cache.fingerprint(description, __doc__), build)

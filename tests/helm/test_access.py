@@ -20,13 +20,15 @@ AIRFLOW_RULES = {
     ("configmaps", ("get",), ("tidegate-steps",)),
     ("secrets", ("create", "delete"), ()),
 }
+WITH_WORKERS = ("official-celery", "official-kubernetes")
 
 
 @pytest.mark.parametrize("name", RENDERS)
 def test_airflow_manages_pods_of_steps_and_nothing_else(name: str) -> None:
     roles = [d for d in render(name) if d["kind"] in {"Role", "ClusterRole"}]
-    assert [(d["kind"], d["metadata"]["namespace"]) for d in roles] == [("Role", "tidegate-steps")]
-    rules = roles[0]["rules"]
+    executors = [("Role", "tidegate")] if name == "official-kubernetes" else []
+    assert [(d["kind"], d["metadata"]["namespace"]) for d in roles] == [*executors, ("Role", "tidegate-steps")]
+    rules = roles[-1]["rules"]
     assert all(rule["apiGroups"] == [""] and len(rule["resources"]) == 1 for rule in rules)
     found = {(r["resources"][0], tuple(sorted(r["verbs"])), tuple(r.get("resourceNames", ()))) for r in rules}
     assert found == AIRFLOW_RULES
@@ -35,10 +37,11 @@ def test_airflow_manages_pods_of_steps_and_nothing_else(name: str) -> None:
 @pytest.mark.parametrize("name", RENDERS)
 def test_the_role_goes_to_those_who_start_and_watch_pods(name: str) -> None:
     bindings = [d for d in render(name) if d["kind"] in {"RoleBinding", "ClusterRoleBinding"}]
-    assert [d["metadata"]["namespace"] for d in bindings] == ["tidegate-steps"]
+    executors = ["tidegate"] if name == "official-kubernetes" else []
+    assert [d["metadata"]["namespace"] for d in bindings] == [*executors, "tidegate-steps"]
     wanted = {"airflow-standalone"} if name.startswith("standalone") else {"airflow-scheduler", "airflow-triggerer"}
-    wanted = {*wanted, "tidegate-reconcile"}
-    assert {s["name"] for s in bindings[0]["subjects"]} == wanted
+    wanted = {*wanted, "tidegate-reconcile"} | ({"airflow-worker"} if name in WITH_WORKERS else set())
+    assert {s["name"] for s in bindings[-1]["subjects"]} == wanted
     accounts = {d["metadata"]["name"] for d in render(name) if d["kind"] == "ServiceAccount"}
     assert wanted <= accounts
 

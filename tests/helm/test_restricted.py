@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.helm.renders import RENDERS, render, title
+from tests.helm.renders import MIRROR, REFS, RENDERS, render, title
 from tests.helm.restricted import containers, pods, violations
 
 GOOD: dict[str, Any] = {
@@ -33,6 +33,19 @@ def test_the_walk_finds_every_workload(name: str) -> None:
     workloads = [d for d in render(name) if d["kind"] in {"Deployment", "StatefulSet", "Job", "CronJob", "DaemonSet"}]
     assert len(workloads) >= 2
     assert all(len(list(pods(d))) == 1 for d in workloads)
+
+
+@pytest.mark.parametrize("name", RENDERS)
+def test_only_airflow_and_its_fetcher_write_to_their_root(name: str) -> None:
+    """Airflow writes below its home, git-sync its own user's line; everything else has a root that nobody writes to."""
+    for document in render(name):
+        for _, pod in pods(document):
+            for container in containers(pod):
+                if not (container.get("securityContext") or {}).get("readOnlyRootFilesystem"):
+                    image = container["image"].removeprefix(f"{MIRROR}/")
+                    assert image.startswith((REFS["airflow"], "registry.k8s.io/git-sync/", "git-sync/")), title(
+                        document
+                    )
 
 
 def test_a_good_pod_has_no_violation() -> None:

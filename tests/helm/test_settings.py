@@ -17,6 +17,7 @@ from tidegate.cluster.chart import CHART
 COMPUTED = {"TIDEGATE_STEPS_NAMESPACE", "AIRFLOW__CORE__EXECUTION_API_SERVER_URL"}
 """What a mode or a name decides, and not the values."""
 
+PROVIDERS = ("celery", "cncf/kubernetes", "fab")
 PARSERS = {"integer": int, "float": float}
 
 
@@ -28,17 +29,23 @@ def airflow_folder() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-@cache
-def options() -> dict[str, dict[str, Any]]:
-    """Every option of Airflow and of the FAB provider, by its environment variable."""
-    core = yaml.safe_load((airflow_folder() / "config_templates" / "config.yml").read_text())
-    path = airflow_folder() / "providers" / "fab" / "get_provider_info.py"
-    spec = importlib.util.spec_from_file_location("fab_provider_info", path)
+def provider_config(name: str) -> dict[str, Any]:
+    """What a provider says of its options; its one file is run, the provider is not imported."""
+    path = airflow_folder() / "providers" / name / "get_provider_info.py"
+    spec = importlib.util.spec_from_file_location("provider_info", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    sections = [*core.items(), *module.get_provider_info()["config"].items()]
+    found: dict[str, Any] = module.get_provider_info()["config"]
+    return found
+
+
+@cache
+def options() -> dict[str, dict[str, Any]]:
+    """Every option of Airflow and of three of its providers, by its environment variable."""
+    core = yaml.safe_load((airflow_folder() / "config_templates" / "config.yml").read_text())
+    sections = [*core.items(), *(pair for name in PROVIDERS for pair in provider_config(name).items())]
     return {
         f"AIRFLOW__{section.upper()}__{name.upper()}": option
         for section, content in sections

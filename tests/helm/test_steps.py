@@ -112,7 +112,7 @@ def test_a_bucket_with_a_prefix_is_taken_apart() -> None:
 
 
 def test_what_the_chart_limits_is_what_airflow_reads() -> None:
-    values = {"limits": {"cluster": 10, "pipelines": {"petrol": 2, "hello": 1}}}
+    values = {"concurrency": {"cluster": 10, "pipelines": {"petrol": 2, "hello": 1}}}
     assert limits(find(rendered(values), "ConfigMap", "tidegate-steps")["data"]) == Limits(
         cluster=10, pipelines={"petrol": 2, "hello": 1}
     )

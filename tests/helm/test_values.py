@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a number where Kubernetes wants text": ({"stepDefaults": {"env": {"A": 1}}}, "/stepDefaults/env/A"),
     "a store nobody speaks": ({"store": {"root": "gs://b"}}, "/store/root"),
     "a cap that is no memory": ({"stepDefaults": {"memoryCap": "much"}}, "memoryCap"),
-    "a pipeline that may run nothing": ({"limits": {"pipelines": {"petrol": 0}}}, "/limits/pipelines/petrol"),
+    "a pipeline that may run nothing": ({"concurrency": {"pipelines": {"petrol": 0}}}, "/concurrency/pipelines/petrol"),
     "a deadline of nothing": ({"stepDefaults": {"activeDeadlineSeconds": 0}}, "activeDeadlineSeconds"),
 }
 
@@ -99,7 +99,7 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
     "namespace": ({"stepsNamespace": {"name": "tidegate"}}, "stepsNamespace.name is tidegate"),
     "period": ({"airflow": {"dags": {"gitSync": {"period": "5m"}}}}, "airflow.dags.gitSync.period"),
     "long period": ({"airflow": {"dags": {"gitSync": {"period": "61s"}}}}, "airflow.dags.gitSync.period"),
-    "limit of nobody": ({"limits": {"pipelines": {"petrole": 1}}}, "limits.pipelines.petrole"),
+    "limit of nobody": ({"concurrency": {"pipelines": {"petrole": 1}}}, "concurrency.pipelines.petrole"),
     "no memory limit": (
         {"stepDefaults": {"resources": {"limits": None}}},
         "steps.call_service.resources.limits.memory",
@@ -108,7 +108,6 @@ RULES: dict[str, tuple[dict[str, Any], str]] = {
 OFFICIAL_RULES: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"standalone": {"enabled": True}}, "set exactly one of airflow.enabled"),
     "two images": ({"image": {"airflow": "a:1"}}, "leave image.airflow empty"),
-    "registry": ({"global": {"imageRegistry": "registry.example"}}, "airflow.images.airflow.repository"),
 }
 
 
@@ -147,7 +146,7 @@ def official_schema() -> dict[str, Any]:
 
 def airflow_blocks() -> dict[str, dict[str, Any]]:
     """The block `airflow` of every values file here, without the one key that is Helm's and not the chart's."""
-    files = [VALUES, *sorted((CHART / "examples").glob("*.yaml"))]
+    files = [*sorted(CHART.glob("values*.yaml")), *sorted((CHART / "examples").glob("*.yaml"))]
     blocks = {path.name: dict(yaml.safe_load(path.read_text())["airflow"]) for path in files}
     for block in blocks.values():
         block.pop("enabled", None)

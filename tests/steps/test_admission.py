@@ -136,5 +136,5 @@ def test_limits_come_from_the_chart() -> None:
 
 @pytest.mark.parametrize("bad", [{"cluster": 0}, {"cluster": "10"}, {"pipelines": {"petrol": True}}])
 def test_a_limit_that_is_no_number_is_refused_by_its_name(bad: dict[str, Any]) -> None:
-    with pytest.raises(SpecError, match=r"limits\.(cluster|pipelines\.petrol)"):
+    with pytest.raises(SpecError, match=r"concurrency\.(cluster|pipelines\.petrol)"):
         limits(config(limits=bad))

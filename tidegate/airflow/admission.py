@@ -56,7 +56,10 @@ def limits(config: Mapping[str, str]) -> Limits:
     """
     entry = json.loads(config.get(PLATFORM_KEY) or "{}").get("limits") or {}
     found = Limits(cluster=entry.get("cluster"), pipelines=entry.get("pipelines") or {})
-    named = {"limits.cluster": found.cluster, **{f"limits.pipelines.{k}": v for k, v in found.pipelines.items()}}
+    named = {
+        "concurrency.cluster": found.cluster,
+        **{f"concurrency.pipelines.{k}": v for k, v in found.pipelines.items()},
+    }
     for where, value in named.items():
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
             raise SpecError(f"{where} is {value!r} in the chart's values; want a whole number from 1, or nothing")
@@ -173,7 +176,7 @@ async def admitted(
 
 
 def _too_late(within: float) -> Failure:
-    message = f"no place among the running steps within {within:.0f} s; raise limits in the chart's values"
+    message = f"no place among the running steps within {within:.0f} s; raise concurrency in the chart's values"
     return Failure(kind=Kind.NOT_ADMITTED, message=message, then=Then.RETRY, started=False)
 
 
@@ -184,7 +187,9 @@ async def _desk(watch: PodWatch) -> Desk:
         SpecError: There is no ledger, though the chart sets a limit; or it cannot be used.
     """
     if (clerk := await open_clerk()) is None:
-        raise SpecError(f"limits are set, but no ledger: set ${VARIABLES[0]} or connection {CONNECTION}")
+        raise SpecError(
+            f"concurrency is limited, but there is no ledger: set ${VARIABLES[0]} or connection {CONNECTION}"
+        )
     name = f"tidegate-admission-{watch.pods.namespace}"
     return clerk.beside(name, lambda: Desk(clerk.ledger, living=lambda: _living(watch)))
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tidegate.airflow import attempts, credentials, identity, notice
+from tidegate.airflow import attempts, credentials, identity, metrics, notice
 from tidegate.airflow.failures import (
     Failure,
     Kind,
@@ -163,6 +163,7 @@ class Launch:
                 continue
             except KubeError as fault:
                 return _refused(fault, self._order.run)
+            metrics.pod_made(self._order.run, step=self._order.spec.name)
             self._say(f"created pod {name}; its log: kubectl -n {made['metadata']['namespace']} logs {name}")
             return made
 

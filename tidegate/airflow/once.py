@@ -64,6 +64,7 @@ class Once:
         self._within = within
         self._clerk, self._ledger, self._request = clerk, clerk.ledger, request
         self._watch, self._launch, self._say = watch, launch, say
+        self.verdict: Verdict | Blind | None = None
         self._claim: Claim | None = None
         self._pod, self._node = "", ""
         self._notes: set[asyncio.Task[None]] = set()
@@ -86,6 +87,7 @@ class Once:
                 await self._ledger.close(self._claim, Outcome(state=State.FAILED, exit_reason=STOPPED, pod=self._pod))
 
     async def _on(self, verdict: Hit | Claim | Ended | Blind) -> Result | Failure:
+        self.verdict = verdict
         match verdict:
             case Hit(row=row):
                 self._say(

@@ -52,8 +52,8 @@ _REFUSED = {
     "email": "use on_failure_callback=notify(): Airflow sends no mail for a task that ends in the triggerer",
     "on_skipped_callback": "use a task after it: Airflow does not call this for a task that ends in the triggerer",
     "retry_policy": "use retries and retry_delay: a policy is only asked on a worker; or worker=True",
-    "max_active_tis_per_dag": "set limits.pipelines.<dag> in the chart's values: Airflow ignores this in the triggerer",
-    "max_active_tis_per_dagrun": "set limits.pipelines.<dag> in the chart's values: Airflow ignores this there",
+    "max_active_tis_per_dag": "set concurrency.pipelines.<dag> in the chart's values: Airflow ignores this here",
+    "max_active_tis_per_dagrun": "set concurrency.pipelines.<dag> in the chart's values: Airflow ignores this there",
     "run_as_user": "a step runs in its own pod; its user stands in the image",
     "executor_config": "a step runs in its own pod; set steps.<name> in the chart's values",
 }

@@ -14,6 +14,7 @@ harm: only `on_kill`, after asking for the task's state, ends a pod.
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from airflow.triggers.base import BaseTrigger, TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from tidegate.airflow import credentials, results
+from tidegate.airflow import credentials, metrics, results
 from tidegate.airflow.early import Early
 from tidegate.airflow.failures import Failure, Kind, Then
 from tidegate.airflow.follow import micros
@@ -121,9 +122,13 @@ class StepTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """See the module's picture. Yields one event, whatever happens."""
+        began = time.monotonic()
         try:
             outcome = await self._outcome()
             event = await self._event(outcome)
+            metrics.over(
+                self._run, self._work, outcome, step=self.step, seconds=time.monotonic() - began, say=self._say
+            )
         except asyncio.CancelledError:
             self._end_if_timed_out()
             raise

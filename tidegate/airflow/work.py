@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tidegate.airflow.recorded import Result
     from tidegate.airflow.request import Asked
     from tidegate.airflow.watch import PodWatch
-    from tidegate.ledger import Claim, Request
+    from tidegate.ledger import Blind, Claim, Request, Verdict
 
 
 class Work:
@@ -91,6 +91,11 @@ class Work:
         self._order = replace(self._order, run=replace(self._order.run, ledger_key=request.key.digest))
         self._once = Once(clerk, request, watch=self._watch, launch=launch, say=self._say, within=queue)
         return await self._once.run()
+
+    @property
+    def verdict(self) -> Verdict | Blind | None:
+        """What the ledger said last; None where it was not asked."""
+        return self._once.verdict if self._once else None
 
     async def stopped(self) -> None:
         """Tell the ledger that a person stopped the task."""

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+import yaml
 from rich.console import Console
 
-from tidegate.cli import needed_images, table
+from tidegate.cli import needed_images, release, table
 from tidegate.cli.fault import Fault
 from tidegate.cluster import engine, images, kind, mirror, standins
 
@@ -36,6 +37,14 @@ def images_build(
         images.push(refs.values())
     for ref in refs.values():
         out.print(ref, soft_wrap=True)
+
+
+@app.command("values")
+def images_values(
+    registry: Annotated[str | None, typer.Option(help="Name them for this registry, as `build` does.")] = None,
+) -> None:
+    """Print the values file that names every image of ours by its content, for `helm upgrade --install --values`."""
+    typer.echo(yaml.safe_dump(release.values(images.references(registry=registry)), sort_keys=False), nl=False)
 
 
 @app.command("list")

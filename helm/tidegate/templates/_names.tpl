@@ -13,35 +13,6 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{/* An image's reference within global.imageRegistry. Takes a dict: root, image. */}}
-{{- define "tidegate.image" -}}
-{{- $registry := .root.Values.global.imageRegistry | trimSuffix "/" -}}
-{{- $parts := splitList "/" .image -}}
-{{- $host := first $parts -}}
-{{- if or (not $registry) (hasPrefix (printf "%s/" $registry) .image) -}}
-{{ .image }}
-{{- else if and (gt (len $parts) 1) (or (contains "." $host) (contains ":" $host) (eq $host "localhost")) -}}
-{{ $registry }}/{{ rest $parts | join "/" }}
-{{- else -}}
-{{ $registry }}/{{ .image }}
-{{- end -}}
-{{- end }}
-
-{{/* Airflow's image as the official chart writes it. */}}
-{{- define "tidegate.officialImage" -}}
-{{- $image := .Values.airflow.images.airflow -}}
-{{- if $image.digest -}}
-{{ $image.repository }}@{{ $image.digest }}
-{{- else -}}
-{{ $image.repository }}:{{ $image.tag }}
-{{- end -}}
-{{- end }}
-
-{{/* Airflow's image, for the Job and for standalone mode. */}}
-{{- define "tidegate.airflowImage" -}}
-{{- include "tidegate.image" (dict "root" . "image" (.Values.image.airflow | default (include "tidegate.officialImage" .))) -}}
-{{- end }}
-
 {{/* A generated password, kept over upgrades. Takes a dict: namespace, secret, key. */}}
 {{- define "tidegate.password" -}}
 {{- $found := lookup "v1" "Secret" .namespace .secret -}}
