@@ -71,6 +71,33 @@ def test_every_picture_is_shown_and_small() -> None:
     assert [path.name for path in shown if path.stat().st_size > 200_000] == []
 
 
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_and_paths_of_the_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text()
+    links = [link for link in re.findall(r"\]\(([^)#]+)", text) if not link.startswith("http")]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    named = re.findall(r"`((?:tidegate|jobs|dags|images|helm|k8s|tests|docs|\.ci)/[\w./-]*)`", text)
+    assert [path for path in named if EXAMPLE not in path and not (ROOT / path).exists()] == []
+
+
+def test_every_class_of_failure_is_explained() -> None:
+    source = (ROOT / "tidegate/airflow/failures.py").read_text().partition("class Kind(")[2].partition("\nclass ")[0]
+    classes = set(re.findall(r'^    [A-Z_]+ = "(\w+)"', source, re.MULTILINE))
+    table = (ROOT / "docs/when-it-breaks.md").read_text().partition("| class |")[2].partition("\n\n")[0]
+    assert classes
+    assert classes == {name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+
+
+def test_commands_that_the_pages_name_exist() -> None:
+    known = set(re.findall(r"^\| `tidegate ([a-z]+)", README, re.MULTILINE))
+    named = {word for page in PAGES for word in re.findall(r"bin/tidegate ([a-z]+)", page.read_text())}
+    assert named
+    assert named <= known
+
+
 def test_make_targets_that_the_readme_names_exist() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`make ([a-z]+)", README)) <= targets

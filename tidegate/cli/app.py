@@ -75,6 +75,7 @@ def main() -> None:
 
 @app.command()
 def up(
+    *,
     context: Annotated[
         str | None, typer.Option(help="Install into this kubeconfig context, not a kind cluster.")
     ] = None,
@@ -86,9 +87,10 @@ def up(
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Train `petrol` on this file, not on the sample.")] = None,
     cluster_only: Annotated[bool, typer.Option("--cluster-only", help="Stop when the cluster is there.")] = False,
+    install_only: Annotated[bool, typer.Option("--install-only", help="Install and push; run no pipeline.")] = False,
 ) -> None:
     """From nothing to pipelines that have run; a second call does only what has changed."""
-    tasks = up_module.up(up_module.Wish(context, registry, airflow_chart, csv, cluster_only))
+    tasks = up_module.up(up_module.Wish(context, registry, airflow_chart, csv, cluster_only, not install_only))
     if tasks:
         found = Kubectl(state.context(context))
         look = table.where_to_look(tasks, logs=_log_commands(found, tasks), user=_account(found)["username"])
@@ -154,6 +156,7 @@ def trigger(
     """Start a run of a pipeline and print its id."""
     parameters = _object(conf) | ({"force": True} if force else {})
     with airflow_api.airflow(Kubectl(state.context(context))) as api:
+        runs.wait_known(api, dag, file=ROOT / "dags" / f"{dag}.py")
         run = runs.Run(dag, api.trigger(dag, conf=parameters))
         out.print(run.run_id, soft_wrap=True)
         if wait:

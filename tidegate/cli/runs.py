@@ -14,6 +14,7 @@ from tidegate.progress import console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tidegate.cli.airflow_api import Airflow
 
@@ -56,6 +57,22 @@ def wait_visible(api: Airflow, dag_id: str, *, source: str | None = None, second
         return known is not None and not known["is_stale"] and (source is None or api.source(dag_id) == source)
 
     until(seen, seconds=seconds, what=f"DAG {dag_id} to show in Airflow", state=lambda: _import_faults(api))
+
+
+def wait_known(api: Airflow, dag_id: str, *, file: Path) -> None:
+    """Return once Airflow takes runs of the DAG: at once where it knows it, else as soon as it has read its `file`.
+
+    Raises:
+        Fault: There is no such file either; the text names the DAGs there are.
+    """
+    known = api.dag(dag_id)
+    if known is not None and not known["is_stale"]:
+        return
+    if not file.is_file():
+        msg = f"Airflow knows no pipeline {dag_id!r}; want one of {', '.join(api.dag_ids())}"
+        raise Fault(msg)
+    console.print(f"  Airflow has not read {file.name} yet; waiting for it", markup=False)
+    wait_visible(api, dag_id)
 
 
 def _import_faults(api: Airflow) -> str:

@@ -54,6 +54,8 @@ class Wish:
     airflow_chart: Path | None = None
     csv: Path | None = None
     cluster_only: bool = False
+    runs: bool = True
+    """Whether the demo pipelines run once it is installed."""
 
     def check(self) -> None:
         """Refuse what cannot work, before anything is begun."""
@@ -96,7 +98,7 @@ def _pipelines(
     if arriving:
         with progress.phase("Wait for the images of steps"):
             arriving.result()
-    return _demos(kubectl)
+    return _demos(kubectl) if wish.runs else []
 
 
 def _answering(context: str) -> Kubectl:

@@ -57,7 +57,7 @@ def next_steps(name: str) -> list[tuple[str, str]]:
     """What to type now, in this order, and what it does."""
     return [
         ('make test RUNGS="static dags helm"', "names whatever is forgotten"),
-        ("make up", "installs its service account and pushes the DAG"),
+        (f"{TIDEGATE} up --install-only", "installs its service account and pushes the DAG"),
         (f"{TIDEGATE} trigger {name} --wait", "runs it; a second time nothing has changed, and no pod starts"),
         (f"{TIDEGATE} dags push", "is all that a later edit of the DAG needs"),
     ]

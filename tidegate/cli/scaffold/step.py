@@ -46,5 +46,5 @@ def next_steps(name: str) -> list[tuple[str, str]]:
         (f"{TIDEGATE} run {name} --input data=README.md", "runs it here, without a cluster"),
         (f"{TIDEGATE} new pipeline my_{name} --step {name}", "runs it in a pod, once it is installed"),
         ('make test RUNGS="static jobs dags helm"', "names whatever is forgotten"),
-        ("make up", "builds its image, loads and installs it"),
+        (f"{TIDEGATE} up --install-only", "builds its image, loads and installs it"),
     ]
