@@ -37,7 +37,7 @@ with DAG(
             {}, type="object", description='Its columns where they differ from ours: {"first_name": "given", ...}.'
         ),
         "match_at": Param(
-            0.97,
+            0.98,
             type="number",
             exclusiveMinimum=0.5,
             exclusiveMaximum=1,

@@ -63,7 +63,7 @@ class Settings:
     columns: dict[str, str] = param({})
     """Names of the file's columns where they differ from ours: {"first_name": "given", ...}. Ours: record_id,
     first_name, last_name, address or house_number, street, unit, city, state, postcode."""
-    match_at: float = param(0.97, above=0.5, below=1)
+    match_at: float = param(0.98, above=0.5, below=1)
     """Score from which a record is taken for a person already stored."""
     review_at: float = param(0.03, above=0, below=1)
     """Score below which a record is somebody new; between the two it waits for a person."""
