@@ -24,7 +24,8 @@ the very batches, Tidegate's is its default. Methods take turns on three batches
 together (3,000 new people, so one is 0.0003 of F1). F1 of Tidegate takes its best candidate at a score of 0.5 or more.
 Faker people were made by this project and its model was fitted on other seeds of the same generator, which flatters it.
 FEBRL: weights and threshold are fitted to the labels of FEBRL 1 and 2 (comparisons were thought of while looking at
-mistakes on FEBRL 3, keys were chosen by the true pairs they find in FEBRL 3 and 4); Splink is unsupervised, with the best threshold by the labels of FEBRL 3 and 4."""
+mistakes on FEBRL 3, keys were chosen by the true pairs they find in FEBRL 3 and 4); Splink is unsupervised, with the
+best threshold by the labels of FEBRL 3 and 4."""
 
 
 def show(figures: dict[str, Any]) -> str:
