@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow._shared.observability.metrics import stats as airflows
 from airflow.observability import stats
 from airflow.observability.metrics import stats_utils
 
@@ -48,8 +49,13 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[Heard]:
         for name, value in settings.items():
             monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
         stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
+        metrics._sender.cache_clear()
         yield Heard(server)
+        if sender := metrics._sender():
+            sender.shutdown()
+        airflows._get_backend().statsd.close()  # type: ignore[union-attr]
     monkeypatch.undo()
+    metrics._sender.cache_clear()
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
 
 
@@ -105,6 +111,12 @@ def test_a_figure_that_cannot_be_sent_fails_nothing(monkeypatch: pytest.MonkeyPa
         raise OSError("no route")
 
     monkeypatch.setattr(metrics.stats, "incr", refuse)
+    metrics._send(metrics.PODS, 1, {})
+
+
+def test_where_nobody_is_told_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_send", lambda *_: pytest.fail("sent"))
+    assert metrics._sender() is None
     assert count({})["outcome"] == "ran"
 
 

@@ -10,8 +10,11 @@ Prometheus sees `tidegate.steps_total` as `airflow_tidegate_steps_total`, by way
 from __future__ import annotations
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from airflow.configuration import conf
 from airflow.observability import stats
 
 from tidegate.airflow.failures import Failure
@@ -86,7 +89,20 @@ def _outcome(found: Result | Failure, verdict: Verdict | Blind | None) -> str:
 
 
 def _add(name: str, amount: float, tags: dict[str, str]) -> None:
-    """Add to a counter; no step fails because its figures do not arrive."""
+    """Add to a counter, where anybody is told; the loop of the triggers waits for none of it."""
+    if sender := _sender():
+        sender.submit(_send, name, amount, tags)
+
+
+@cache
+def _sender() -> ThreadPoolExecutor | None:
+    """A thread for what blocks: the first figure reads Airflow's list of names, and addresses are looked up."""
+    told = any(conf.getboolean("metrics", name) for name in ("statsd_on", "otel_on", "statsd_datadog_enabled"))
+    return ThreadPoolExecutor(1, thread_name_prefix="metrics") if told else None
+
+
+def _send(name: str, amount: float, tags: dict[str, str]) -> None:
+    """No step fails because its figures do not arrive."""
     try:
         stats.incr(name, cast("int", amount), tags=tags)  # both ways out take fractions
     except Exception:
