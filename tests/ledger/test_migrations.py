@@ -15,7 +15,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, make_url, text
 
 from tests.ledger.world import Stores, ask, done, key, ran
-from tidegate.ledger import Ledger, Task, ddl, views
+from tidegate.ledger import Claim, Ledger, Task, ddl, views
 from tidegate.ledger.address import open_engine
 from tidegate.ledger.migrate import VERSION_TABLE, config, migrate, newest
 from tidegate.ledger.tables import metadata
@@ -193,6 +193,26 @@ def test_a_migration_that_was_killed_half_way_is_finished_by_the_next(server: Se
     migrate(address)
     assert shape(address) == whole
     assert answers(address, "SELECT name, turn FROM ledger_gate") == [[("admission", 0)]]
+
+
+def test_a_newer_programs_tables_are_left_as_they_are_and_work(server: Server) -> None:
+    """As after a rollback: the newer one had added a column."""
+    address = server.new("newer")
+    migrate(address)
+    engine = open_engine(address)
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE ledger_use ADD COLUMN later INTEGER"))
+        connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
+    engine.dispose()
+    newer = shape(address)
+    told = migrate(address)
+    assert (told.was, told.now, told.ahead) == ("9999", "9999", True)
+    assert shape(address) == newer
+    ledger = Ledger(address, probe=Stores())
+    try:
+        assert isinstance(ledger.begin(ask(1)), Claim)
+    finally:
+        ledger.shut()
 
 
 def test_there_and_back_again_leaves_nothing(server: Server) -> None:

@@ -170,6 +170,8 @@ def migrate(*, as_json: Json = False) -> None:
         done = run_migrations(address)
     if as_json:
         _print_json(vars(done))
+    elif done.ahead:
+        Console().print(f"the ledger is at version {done.now}, of a newer program, and left as it is")
     elif done.was == done.now:
         Console().print(f"the ledger is at version {done.now} already")
     else:

@@ -4,7 +4,8 @@ The chart calls `python -m tidegate.ledger.migrate`, which needs no more than th
 
 Writes: the schema `ml_airflow` on PostgreSQL (made where it is not), tables and views. Again: nothing to do. Two at
 once: one works, the other waits for it. Killed half-way: run it again; on MySQL, which commits every statement by
-itself, the migrations themselves make only what is not there.
+itself, the migrations themselves make only what is not there. After a rollback: tables of a newer program are left as
+they are, because a migration only adds (a column that may be empty, a table, an index).
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ class Migrated:
 
     was: str
     now: str
+    ahead: bool = False
+    """Whether the tables are a newer program's."""
 
 
 def migrate(address: str) -> Migrated:
@@ -61,6 +64,8 @@ def migrate(address: str) -> Migrated:
     try:
         with engine.connect() as conn, _alone(conn):
             was = _version(conn)
+            if was and was not in _versions():
+                return Migrated(was=was, now=was, ahead=True)
             command.upgrade(config(connection=conn), "head")
             conn.commit()
             return Migrated(was=was, now=_version(conn))
@@ -73,6 +78,11 @@ def migrate(address: str) -> Migrated:
 def newest() -> str:
     """The version this program wants."""
     return ScriptDirectory.from_config(config()).get_current_head() or ""
+
+
+def _versions() -> set[str]:
+    """Every version this program knows."""
+    return {one.revision for one in ScriptDirectory.from_config(config()).walk_revisions()}
 
 
 def config(*, connection: Connection | None = None, dialect: str = "", output: StringIO | None = None) -> Config:
@@ -129,4 +139,5 @@ def _version(conn: Connection) -> str:
 
 if __name__ == "__main__":
     done = migrate(from_environment(os.environ))
-    sys.stdout.write(f"the ledger is at version {done.now}, was {done.was or 'empty'}\n")
+    newer = ", of a newer program, and left as it is" if done.ahead else ""
+    sys.stdout.write(f"the ledger is at version {done.now}, was {done.was or 'empty'}{newer}\n")
