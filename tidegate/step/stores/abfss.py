@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from tidegate.step.errors import BadSettings, Changed, Exists, NoBucket, NotFound, StepError, TryAgain
-from tidegate.step.stores.abfss_errors import translated
+from tidegate.step.stores.abfss_errors import Decided, translated
 from tidegate.step.stores.protocol import CHUNK, SMALL, Body, Data, Ranges, Stat, chunks
 from tidegate.step.stores.reading import read_small
 from tidegate.step.urls import Place, split, split_object
@@ -70,14 +70,14 @@ def _credential(account: str) -> Any:
     if os.environ.get("AZURE_FEDERATED_TOKEN_FILE"):
         from azure.identity import WorkloadIdentityCredential
 
-        return WorkloadIdentityCredential(**_entra())
+        return Decided(WorkloadIdentityCredential(**_entra()))
     if secret := os.environ.get("AZURE_CLIENT_SECRET"):
         from azure.identity import ClientSecretCredential
 
         tenant, client = (os.environ.get(name, "") for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID"))
         if not (tenant and client):
             raise BadSettings("$AZURE_CLIENT_SECRET is set; set $AZURE_TENANT_ID and $AZURE_CLIENT_ID too")
-        return ClientSecretCredential(tenant, client, secret, **_entra())
+        return Decided(ClientSecretCredential(tenant, client, secret, **_entra()))
     if key := os.environ.get("AZURE_STORAGE_KEY"):
         return {"account_name": account, "account_key": key}
     raise BadSettings(f"no identity for the storage account {account!r}; set {IDENTITIES}")

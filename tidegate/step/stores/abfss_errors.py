@@ -13,12 +13,46 @@ from tidegate.step.errors import AccessDenied, BadInput, Changed, Exists, NoBuck
 from tidegate.step.urls import split
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NO_FILESYSTEM = frozenset({"FilesystemNotFound", "ContainerNotFound"})
 _ENTRA = re.compile(r"HTTP Error: (\d{3})")
 """How azure-identity tells the status that Entra answered with."""
 NO_ANSWER, FORBIDDEN, THROTTLED, SERVER_FAULT = 0, 403, 429, 500
+
+
+class RefusedError(Exception):
+    """Entra refused an identity; no error of the SDK's, which tries again whatever of its own ends a request."""
+
+
+class Decided:
+    """An identity whose refusal is final: only an Entra that is not well is asked again."""
+
+    def __init__(self, identity: Any) -> None:
+        self._identity = identity
+
+    def get_token(self, *scopes: str, **options: Any) -> Any:
+        """See azure.core.credentials.TokenCredential."""
+        return self._ask(self._identity.get_token, *scopes, **options)
+
+    def get_token_info(self, *scopes: str, **options: Any) -> Any:
+        """See azure.core.credentials.SupportsTokenInfo."""
+        return self._ask(self._identity.get_token_info, *scopes, **options)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._identity.close()
+
+    @staticmethod
+    def _ask(question: Callable[..., Any], *scopes: str, **options: Any) -> Any:
+        from azure.core.exceptions import ClientAuthenticationError
+
+        try:
+            return question(*scopes, **options)
+        except ClientAuthenticationError as error:
+            if _unwell(_status(error)):
+                raise
+            raise RefusedError(str(error)) from error
 
 
 @contextmanager
@@ -28,6 +62,8 @@ def translated(url: str) -> Iterator[None]:
 
     try:
         yield
+    except RefusedError as error:
+        raise _denied(error.__cause__, url) from None
     except azure.ClientAuthenticationError as error:
         raise _denied(error, url) from None
     except azure.HttpResponseError as error:
@@ -58,12 +94,16 @@ def _answered(error: Any, url: str) -> StepError:
 
 
 def _denied(error: Any, url: str) -> StepError:
-    """Refused by the service, or by Entra: then there is no code but words; or Entra is not well."""
-    if (status := _status(error)) == THROTTLED or status >= SERVER_FAULT:
+    """RefusedError by the service, or by Entra: then there is no code but words; or Entra is not well."""
+    if _unwell(status := _status(error)):
         return TryAgain(f"{url}: Entra cannot sign in now ({status})", url=url)
     said = getattr(error, "error_code", "") or str(error).partition("\n")[0][:200]
     advice = "correct $AZURE_STORAGE_KEY or $AZURE_CLIENT_SECRET, or the role of that identity"
     return AccessDenied(f"{url}: the service refused the credentials ({said}); {advice}", url=url)
+
+
+def _unwell(status: int) -> bool:
+    return status == THROTTLED or status >= SERVER_FAULT
 
 
 def _status(error: Any) -> int:
