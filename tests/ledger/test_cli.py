@@ -91,7 +91,7 @@ def test_migrate_says_what_it_did(server: Server, call: Any, monkeypatch: pytest
     monkeypatch.setenv("TIDEGATE_LEDGER_URL", server.new("by_command"))
     assert "list" not in call("list", code=1).stdout
     assert "tidegate ledger migrate" in call("list", code=1).stderr.replace("\n", " ")
-    assert json.loads(call("migrate", "--json").stdout) == {"was": "", "now": "0002"}
+    assert json.loads(call("migrate", "--json").stdout) == {"was": "", "now": "0002", "ahead": False}
     assert "already" in call("migrate").stdout
     assert json.loads(call("list", "--json").stdout) == []
 
