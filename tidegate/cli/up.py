@@ -20,6 +20,7 @@ from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
+from tidegate.cli.scaffold import checkout
 from tidegate.cluster import cache, chart, doctor, engine, images, kind, standins
 from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import ROOT
@@ -141,9 +142,8 @@ def _cluster_with_images(stack: ExitStack) -> tuple[dict[str, str], Future[list[
 
 def _halves(refs: Mapping[str, str]) -> tuple[list[str], list[str]]:
     """References that the platform's own pods need, and those that only steps do; `hello` makes the bucket too."""
-    of_steps = {name for name in refs if (ROOT / "jobs" / name).exists() or (ROOT / "jobs" / f"{name}.py").exists()}
-    of_steps.discard("hello")
-    return [ref for name, ref in refs.items() if name not in of_steps], [refs[name] for name in sorted(of_steps)]
+    of_steps = [name for name in checkout.steps(ROOT) if name != "hello"]
+    return [ref for name, ref in refs.items() if name not in of_steps], [refs[name] for name in of_steps]
 
 
 def _pushed(registry: str) -> dict[str, str]:

@@ -7,7 +7,6 @@ federated tokens are believed. `GET /signed_in` at the admin endpoint tells ever
 
 from __future__ import annotations
 
-import os
 import sys
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
@@ -49,10 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     """Serve until SIGTERM, or say what is not set."""
-    missing = [f"${name}" for name in NAMES if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"set {', '.join(missing)}")
-    given = {name: os.environ[name] for name in NAMES}
+    given = faults.given(NAMES)
     own = Entra(
         url=given["ENTRA_URL"],
         secret=given["ENTRA_CLIENT_SECRET"],

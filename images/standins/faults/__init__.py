@@ -19,6 +19,7 @@ The endpoint has a port of its own, so that who reaches the stand-in need not re
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
@@ -29,10 +30,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import FrameType
 
 KINDS = ("status", "fail", "lose", "slow", "torn")
+
+
+def given(names: Sequence[str]) -> dict[str, str]:
+    """What a stand-in must be told, by environment variable; where some are not set, it ends and names them."""
+    if missing := [f"${name}" for name in names if not os.environ.get(name)]:
+        sys.exit(f"set {', '.join(missing)}")
+    return {name: os.environ[name] for name in names}
 
 
 @dataclass

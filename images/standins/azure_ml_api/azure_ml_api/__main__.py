@@ -11,8 +11,8 @@ Two more may be set: `AZURE_ML_API_ISSUER`, a PEM file with the public key of wh
 from __future__ import annotations
 
 import os
-import sys
 
+import faults
 from entra import Entra, serving
 
 from azure_ml_api.server import serve
@@ -28,10 +28,7 @@ NAMES = (
 
 def main() -> None:
     """Serve until SIGTERM, or say what is not set."""
-    missing = [f"${name}" for name in NAMES if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"set {', '.join(missing)}")
-    given = {name: os.environ[name] for name in NAMES}
+    given = faults.given(NAMES)
     storage = Storage(
         account=given["AZURITE_ACCOUNT"],
         key=given["AZURITE_KEY"],

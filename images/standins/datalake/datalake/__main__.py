@@ -10,8 +10,8 @@ Clients send tokens over TLS only: `DATALAKE_CERTIFICATE` and `DATALAKE_PRIVATE_
 from __future__ import annotations
 
 import os
-import sys
 
+import faults
 from entra import Keys, serving
 
 from datalake.access import AUDIENCE, Access
@@ -24,10 +24,7 @@ OPTIONAL = ("READER_KEY", "ENTRA_URL", "ENTRA_CA", "CERTIFICATE", "PRIVATE_KEY")
 
 def main() -> None:
     """Serve until SIGTERM, or say what is not set."""
-    missing = [f"${name}" for name in NAMES if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"set {', '.join(missing)}")
-    account, key, upstream, listen, admin = (os.environ[name] for name in NAMES)
+    account, key, upstream, listen, admin = faults.given(NAMES).values()
     filesystems = [name for name in os.environ.get("DATALAKE_FILESYSTEMS", "").split(",") if name]
     lake = Lake(account=account, key=key, upstream=upstream)
     lake.make(filesystems)

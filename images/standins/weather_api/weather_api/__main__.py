@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-import sys
+
+import faults
 
 from weather_api.server import serve
 
@@ -15,10 +16,7 @@ NAMES = ("WEATHER_API_KEY", "WEATHER_API_LISTEN", "WEATHER_API_ADMIN")
 
 def main() -> None:
     """Serve until SIGTERM, or say what is not set."""
-    missing = [f"${name}" for name in NAMES if not os.environ.get(name)]
-    if missing:
-        sys.exit(f"set {', '.join(missing)}")
-    key, listen, admin = (os.environ[name] for name in NAMES)
+    key, listen, admin = faults.given(NAMES).values()
     per_minute = int(os.environ.get("WEATHER_API_CALLS_PER_MINUTE", "60"))
     serve(key=key, listen=listen, admin=admin, per_minute=per_minute)
 
