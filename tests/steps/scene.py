@@ -90,8 +90,8 @@ def lost(reason: str = "OutOfcpu") -> dict[str, Any]:
     return {"phase": "Failed", "reason": reason, "message": "no room"}
 
 
-def oom() -> dict[str, Any]:
-    ended = {"exitCode": 137, "reason": "OOMKilled", "startedAt": STARTED}
+def oom(reason: str = "OOMKilled") -> dict[str, Any]:
+    ended = {"exitCode": 137, "reason": reason, "startedAt": STARTED}
     return {"phase": "Failed", "containerStatuses": [{"name": "base", "state": {"terminated": ended}}]}
 
 

@@ -53,7 +53,10 @@ def test_free_starts_end_and_then_the_retries_of_the_task_count(monkeypatch: pyt
     assert (failure.kind, failure.then) == (Kind.NOT_ADMITTED, Then.RETRY)
 
 
-def test_out_of_memory_gets_more_up_to_the_cap_and_then_fails_for_good() -> None:
+@pytest.mark.parametrize(("reason", "then"), [("OOMKilled", Then.STOP), ("Error", Then.RETRY)])
+def test_out_of_memory_gets_more_up_to_the_cap_and_then_fails_for_good_where_the_node_said_so(
+    reason: str, then: Then
+) -> None:
     scene = Scene(None)
     limits: list[str] = []
 
@@ -62,12 +65,12 @@ def test_out_of_memory_gets_more_up_to_the_cap_and_then_fails_for_good() -> None
         for count in (1, 2, 3):
             name = await scene.pod(count)
             limits.append(scene.pods.pods[name]["spec"]["containers"][0]["resources"]["limits"]["memory"])
-            await scene.pods.settle(name, oom())
+            await scene.pods.settle(name, oom(reason))
         return await running
 
     failure = play(scene, story)
     assert limits == ["256Mi", "512Mi", "700Mi"]
-    assert (failure.kind, failure.then) == (Kind.OUT_OF_MEMORY, Then.STOP)
+    assert (failure.kind, failure.then) == (Kind.OUT_OF_MEMORY, then)
     assert "700Mi" in failure.message
 
 

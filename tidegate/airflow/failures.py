@@ -13,7 +13,7 @@ of which class. The class decides what happens next:
     in_flight             the same work was under way elsewhere for too long: an ordinary retry
     evicted               evicted, preempted, drained, node lost: anew for free if it never started, else a retry
     deleted               somebody deleted the pod: as evicted
-    out_of_memory         with more memory up to the step's cap, then for good
+    out_of_memory         with more memory up to the step's cap, then for good (a retry where only SIGKILL tells it)
     deadline              ran longer than allowed: an ordinary retry
     bad_input             exit 2: for good
     try_later             exit 75: an ordinary retry, later
@@ -106,6 +106,8 @@ class Failure:
     """Whether the main process ran: before that, nothing can have been written."""
     last_words: str = ""
     """The end of what the container printed, or its termination message."""
+    guessed: bool = False
+    """Whether the class is what it looks like, where the node did not say: then nothing is given up for good."""
 
     def advice(self, step: str) -> str:
         """What a person can do about it."""
@@ -282,6 +284,10 @@ def _ended(ended: dict[str, Any], *, words: str, started: bool) -> Failure:
     if reason == "OOMKilled":
         message = f"the container used more memory than its limit (exit {code}, OOMKilled)"
         return Failure(kind=Kind.OUT_OF_MEMORY, message=message, then=Then.MORE_MEMORY, last_words=words)
+    if reason == "Error" and code == _EXIT_SIGKILL:
+        # A node may report the end before it has heard of the kernel's kill (containerd issues 8180 and 12260).
+        message = f"killed by SIGKILL (exit {code}), and the pod was not deleted: out of memory as a rule"
+        return Failure(kind=Kind.OUT_OF_MEMORY, message=message, then=Then.MORE_MEMORY, last_words=words, guessed=True)
     if reason == "ContainerStatusUnknown" or not ended:
         then = Then.RETRY if started else Then.RELAUNCH
         return Failure(kind=Kind.EVICTED, message="the node lost track of the container", then=then, started=started)
@@ -293,5 +299,5 @@ def _by_exit_code(code: int) -> dict[str, Any]:
         return {"kind": Kind.BAD_INPUT, "message": "bad settings or bad input (exit 2)", "then": Then.STOP}
     if code == EXIT_TRY_LATER:
         return {"kind": Kind.TRY_LATER, "message": "not now, try again later (exit 75)", "then": Then.RETRY}
-    hint = {_EXIT_SIGKILL: ", SIGKILL, often memory", _EXIT_SIGTERM: ", SIGTERM"}.get(code, "")
+    hint = ", SIGTERM" if code == _EXIT_SIGTERM else ""
     return {"kind": Kind.APPLICATION, "message": f"the step failed (exit {code}{hint})", "then": Then.RETRY}

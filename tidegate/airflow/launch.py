@@ -116,7 +116,8 @@ class Launch:
         if failure.then is Then.RELAUNCH and relaunches > MOST_RELAUNCHES:
             return replace(failure, then=Then.RETRY, message=f"{failure.message} ({relaunches} times in a row)")
         if failure.then is Then.MORE_MEMORY and not attempts.more_memory(memory, cap=self._cap):
-            return replace(failure, then=Then.STOP, message=f"{failure.message}: out of memory, limit {memory}")
+            then = Then.RETRY if failure.guessed else Then.STOP
+            return replace(failure, then=then, message=f"{failure.message}: out of memory, limit {memory}")
         return failure
 
     async def _existing(self) -> Pod | None:
