@@ -101,32 +101,61 @@ def test_a_probe_fails_only_without_a_fresh_heartbeat(
     assert "pw" not in capsys.readouterr().out
 
 
-STARTING: list[object] = [psycopg2.OperationalError("starting up"), {"stamped": False, "fab": False}]
-WITH_FAB: list[object] = [{"stamped": True, "fab": True, "user": False}, {"stamped": True, "fab": True, "user": True}]
-WITHOUT_FAB: list[object] = [{"stamped": True, "fab": False}]
+FAB_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+HEADS = {"alembic_version": ["c2"], "alembic_version_fab": ["f2"]}
+EMPTY: dict[str, object] = {"alembic_version": None}
+OLD = {"alembic_version": "c1", "alembic_version_fab": "f1", "user": True}
+HALF = {"alembic_version": "c2", "alembic_version_fab": None}
+NO_USER = {"alembic_version": "c2", "alembic_version_fab": "f2", "user": False}
+READY = {**NO_USER, "user": True}
 
 
-@pytest.mark.parametrize("fab", [True, False])
-def test_waiting_ends_with_tables_and_an_account(
-    fab: bool, connection: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+class Migrating(FakeDatabase):
+    """Airflow's database in one state: table -> its revision or None, and whether there is a user."""
+
+    def fetchall(self) -> list[tuple[object]]:
+        assert isinstance(self.answer, dict)
+        query, values = self.asked[-1]
+        if values:
+            return [(self.answer[values[0]] is not None,)]
+        if "ab_user" in query:
+            return [(self.answer["user"],)]
+        return [(self.answer[query.rpartition(" ")[2]],)]
+
+
+NO_TABLE, BEHIND = "the table alembic_version", "alembic_version at c2 (it is at c1)"
+NO_FAB, NO_ACCOUNT = "the table alembic_version_fab", "an account"
+WAITS: dict[str, tuple[str, dict[str, list[str]], list[tuple[dict[str, object], str]]]] = {
+    "FAB": (
+        FAB_MANAGER,
+        HEADS,
+        [(EMPTY, NO_TABLE), (OLD, BEHIND), (HALF, NO_FAB), (NO_USER, NO_ACCOUNT), (READY, "")],
+    ),
+    "another manager": ("", HEADS, [(EMPTY, NO_TABLE), (OLD, BEHIND), (HALF, "")]),
+    "an image that does not know": (FAB_MANAGER, {}, [(EMPTY, NO_TABLE), (OLD, "")]),
+}
+"""Manager of accounts, what the image knows, and states of the database, each with what it still lacks then."""
+
+
+@pytest.mark.parametrize("case", WAITS)
+def test_waiting_ends_with_this_versions_tables_and_an_account(
+    case: str, connection: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    wait = script("wait_for_migrations")
-    queries = {"stamped": wait.IS_STAMPED, "fab": wait.HAS_FAB, "user": wait.HAS_USER}
-    states = [*STARTING, *(WITH_FAB if fab else WITHOUT_FAB)]
-    waits, answers, became = len(states) - 1, iter(states), []
-
-    def connect(url: str, **options: object) -> FakeDatabase:
-        state = next(answers)
-        told = {queries[key]: value for key, value in state.items()} if isinstance(state, dict) else state
-        return FakeDatabase(told).connect(url, **options)
-
-    monkeypatch.setattr(wait.psycopg2, "connect", connect)
+    manager, heads, states = WAITS[case]
+    wait, became = script("wait_for_migrations"), list[list[str]]()
+    answers = iter([psycopg2.OperationalError("starting up"), *(state for state, _ in states)])
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", manager)
+    monkeypatch.setattr(wait, "HEADS", tmp_path / "heads.json")
+    if heads:
+        wait.HEADS.write_text(json.dumps(heads))
+    monkeypatch.setattr(wait.psycopg2, "connect", lambda url, **_: Migrating(next(answers)).connect(url))
     monkeypatch.setattr(wait.time, "sleep", lambda _: None)
     monkeypatch.setattr(wait.os, "execvp", lambda _, words: became.append(words))
     wait.main()
-    assert [words[:3] for words in became] == [["airflow", "db", "check-migrations"]]
-    assert capsys.readouterr().out.count("waiting for the Job airflow-migrate") == waits
+    told = [line.partition("lacks ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert told == ["an answer", *(lacks for _, lacks in states if lacks)]
     assert list(answers) == []
+    assert [words[:3] for words in became] == ([] if heads else [["airflow", "db", "check-migrations"]])
 
 
 @pytest.mark.parametrize("server", ["postgresql", "people-postgresql"])
