@@ -102,6 +102,12 @@ def test_a_dag_file_imports_neither_trigger_nor_ledger_nor_store(another: dict[s
     assert [name for name in heavy if name in loaded] == []
 
 
+def test_a_process_with_the_library_in_memory_imports_nothing_big_for_a_dag_file(another: dict[str, str]) -> None:
+    """The DAG processor reads every file in a fork of such a process."""
+    heavy = {"tidegate", "kubernetes", "kubernetes_asyncio", "azure", "numpy", "boto3"}
+    assert [name for name in another["LATE"].split() if name.partition(".")[0] in heavy] == []
+
+
 def test_two_processes_read_the_same_pipelines(another: dict[str, str]) -> None:
     here = json.dumps({name: DagSerialization.to_dict(dag) for name, dag in bag().dags.items()}, sort_keys=True)
     assert here == another["DAGS"]

@@ -268,11 +268,10 @@ def _failed(pod: Pod, status: dict[str, Any], ended: dict[str, Any]) -> Failure:
 
 def _disruption(status: dict[str, Any]) -> str:
     """Why the cluster ended the pod, or "". An out-of-memory kill of its own container is not the cluster's doing."""
-    reason = str(status.get("reason", ""))
-    if reason in _LOST:
+    if (reason := str(status.get("reason", ""))) in _LOST:
         return f"{reason}: {status.get('message', '')}"
     for condition in status.get("conditions") or ():
-        if condition.get("type") == "DisruptionTarget" and condition.get("status") == "True":
+        if (condition.get("type"), condition.get("status")) == ("DisruptionTarget", "True"):
             return f"{condition.get('reason', '')}: {condition.get('message', '')}"
     return ""
 
@@ -281,13 +280,11 @@ def _ended(ended: dict[str, Any], *, words: str, started: bool) -> Failure:
     reason, code = str(ended.get("reason", "")), int(ended.get("exitCode", -1))
     if reason in _NEVER_RAN:
         return Failure(kind=Kind.CONTAINER_REFUSED, message=f"{reason}: {words}", then=Then.STOP, started=False)
-    if reason == "OOMKilled":
-        message = f"the container used more memory than its limit (exit {code}, OOMKilled)"
-        return Failure(kind=Kind.OUT_OF_MEMORY, message=message, then=Then.MORE_MEMORY, last_words=words)
-    if reason == "Error" and code == _EXIT_SIGKILL:
-        # A node may report the end before it has heard of the kernel's kill (containerd issues 8180 and 12260).
-        message = f"killed by SIGKILL (exit {code}), and the pod was not deleted: out of memory as a rule"
-        return Failure(kind=Kind.OUT_OF_MEMORY, message=message, then=Then.MORE_MEMORY, last_words=words, guessed=True)
+    # A node may report the end before it has heard of the kernel's kill: Error (containerd issues 8180 and 12260).
+    if (sure := reason == "OOMKilled") or (reason == "Error" and code == _EXIT_SIGKILL):
+        told = "the container used more memory than its limit" if sure else "killed, not deleted: memory as a rule"
+        message, more = f"{told} (exit {code}, {reason})", Then.MORE_MEMORY
+        return Failure(kind=Kind.OUT_OF_MEMORY, message=message, then=more, last_words=words, guessed=not sure)
     if reason == "ContainerStatusUnknown" or not ended:
         then = Then.RETRY if started else Then.RELAUNCH
         return Failure(kind=Kind.EVICTED, message="the node lost track of the container", then=then, started=started)
@@ -299,5 +296,5 @@ def _by_exit_code(code: int) -> dict[str, Any]:
         return {"kind": Kind.BAD_INPUT, "message": "bad settings or bad input (exit 2)", "then": Then.STOP}
     if code == EXIT_TRY_LATER:
         return {"kind": Kind.TRY_LATER, "message": "not now, try again later (exit 75)", "then": Then.RETRY}
-    hint = ", SIGTERM" if code == _EXIT_SIGTERM else ""
-    return {"kind": Kind.APPLICATION, "message": f"the step failed (exit {code}{hint})", "then": Then.RETRY}
+    message = f"the step failed (exit {code}{', SIGTERM' if code == _EXIT_SIGTERM else ''})"
+    return {"kind": Kind.APPLICATION, "message": message, "then": Then.RETRY}
