@@ -8,12 +8,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tidegate.cluster import commands, host
 from tidegate.cluster.errors import CommandFailed, MissingProgram
 from tidegate.cluster.project import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def test_run_keeps_all_output_and_shows_the_tail_of_a_failure(own_cache: Path) -> None:
@@ -34,6 +38,23 @@ def test_run_gives_environment_folder_and_input(tmp_path: Path, own_cache: Path)
     source.write_text("given")
     commands.run(["sh", "-c", 'echo "$WORD" "$(pwd)" "$(cat)"'], log="l", env={"WORD": "w"}, cwd=tmp_path, stdin=source)
     assert (own_cache / "run" / "logs" / "l.log").read_text() == f"w {tmp_path} given\n"
+
+
+def test_pieces_are_written_as_they_are_made(own_cache: Path) -> None:
+    commands.run(["sh", "-c", "wc -c; echo done"], log="l", stdin=(b"x" * 100_000 for _ in range(20)))
+    assert (own_cache / "run" / "logs" / "l.log").read_text() == "2000000\ndone\n"
+    with pytest.raises(CommandFailed, match="ended with code 4"):
+        commands.run(["sh", "-c", "exit 4"], log="l", stdin=(b"x" * 100_000 for _ in range(20)))
+
+
+def test_what_making_the_input_raised_is_raised_and_the_command_ends(own_cache: Path) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"one"
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        commands.run(["cat"], log="l", stdin=pieces())
+    assert (own_cache / "run" / "logs" / "l.log").read_text() == "one"
 
 
 def test_output_names_what_failed_and_what_is_missing() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tidegate.cluster import images
 from tidegate.cluster.images import ImageError, copied, listed, references
 from tidegate.cluster.project import ROOT
 
@@ -102,20 +101,6 @@ def test_an_image_comes_after_what_it_stands_on(root: Path) -> None:
     (root / "skaffold.yaml").write_text(LIST.replace("tidegate/base, context", "tidegate/other, context"))
     with pytest.raises(ImageError, match="put base before hello"):
         listed(root)
-
-
-@pytest.mark.parametrize(
-    ("ref", "kept"),
-    [
-        ("tidegate/hello:1", "docker.io/tidegate/hello:1"),
-        ("postgres:17", "docker.io/library/postgres:17"),
-        ("registry.k8s.io/git-sync/git-sync:v4", "registry.k8s.io/git-sync/git-sync:v4"),
-        ("localhost/x:1", "localhost/x:1"),
-        ("host:5000/x:1", "host:5000/x:1"),
-    ],
-)
-def test_names_are_looked_up_as_containerd_keeps_them(ref: str, kept: str) -> None:
-    assert images._in_containerd(ref) == kept
 
 
 def test_skaffold_hands_every_image_to_the_chart() -> None:

@@ -21,7 +21,7 @@ from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cli.scaffold import checkout
-from tidegate.cluster import cache, chart, doctor, engine, images, kind, standins
+from tidegate.cluster import chart, doctor, engine, images, kind, standins
 from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import ROOT
 from tidegate.progress import console, progress
@@ -118,26 +118,17 @@ def _engine() -> None:
 def _cluster_with_images(stack: ExitStack) -> tuple[dict[str, str], Future[list[str]]]:
     """Our own cluster with what the platform needs; the images of steps arrive while it is installed.
 
-    Where the engine has all of them already, they are saved while the cluster is made.
     Returns image name -> reference, and what the steps' images are loaded by.
     """
-    platform, steps = _halves(images.references())
-    saved: list[Future[Path]] = []
-    beside = ThreadPoolExecutor(1)
-    if kind.is_to_be_made() and images.held([*platform, *standins.IN_CLUSTER, *steps]):
-        stack.enter_context(cache.lock("save"))
-        at = stack.enter_context(cache.scratch("save"))
-        halves = {"platform.tar": [*platform, *standins.IN_CLUSTER], "steps.tar": steps}
-        saved = [beside.submit(images.save, half, at / name) for name, half in halves.items()]
-    stack.enter_context(beside)
+    beside = stack.enter_context(ThreadPoolExecutor(1))
     cluster = kind.ensure()
     if cluster.mode == "airgap":
         standins.ensure()
-        platform += standins.IN_CLUSTER
     refs = images.build()
+    platform, steps = _halves(refs)
     load = partial(images.load, cluster=cluster.name)
-    load(platform, archive=saved[0].result() if saved else None)
-    return refs, beside.submit(lambda: load(steps, archive=saved[1].result() if saved else None))
+    load([*platform, *(standins.IN_CLUSTER if cluster.mode == "airgap" else ())])
+    return refs, beside.submit(load, steps)
 
 
 def _halves(refs: Mapping[str, str]) -> tuple[list[str], list[str]]:

@@ -13,16 +13,18 @@ import subprocess
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
 
 from tidegate.cluster import cache
 from tidegate.cluster.errors import CommandFailed, MissingProgram
 from tidegate.progress import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from io import TextIOWrapper
 
     from rich.status import Status
 
@@ -39,24 +41,24 @@ def run(
     log: str,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stdin: Path | None = None,
+    stdin: Path | Iterable[bytes] | None = None,
     ended_by: str = "TERM",
 ) -> None:
-    """Run a long command; raises CommandFailed with the tail of its output.
+    """Run a long command; raises CommandFailed with the tail of its output, or what making its input raised.
 
     Args:
         command: Its words.
         log: Names the log file and the line people see; a second run with the same name replaces the log.
         env: Added to the environment.
         cwd: Where it runs.
-        stdin: A file to read; nothing otherwise.
+        stdin: A file to read, or pieces to read in their order; nothing otherwise.
         ended_by: The signal that it gets when this process is gone.
     """
     words = [str(word) for word in command]
     path = cache.folder("run", "logs") / f"{log}.log"
     tail: deque[str] = deque(maxlen=TAIL)
     with path.open("w") as keep, _input(stdin) as source, _ticker.following(log) as show:
-        with _start(words, env=env, cwd=cwd, stdin=source, ended_by=ended_by) as process:
+        with _start(words, env=env, cwd=cwd, stdin=source, ended_by=ended_by) as process, _fed(process, stdin):
             assert process.stdout is not None  # noqa: S101
             for line in process.stdout:
                 keep.write(line)
@@ -122,12 +124,30 @@ def _start(
 
 
 @contextmanager
-def _input(path: Path | None) -> Iterator[IO[bytes] | int]:
-    if path is None:
-        yield subprocess.DEVNULL
+def _input(source: Path | Iterable[bytes] | None) -> Iterator[IO[bytes] | int]:
+    if isinstance(source, Path):
+        with source.open("rb") as handle:
+            yield handle
+    else:
+        yield subprocess.DEVNULL if source is None else subprocess.PIPE
+
+
+@contextmanager
+def _fed(process: subprocess.Popen[str], source: Path | Iterable[bytes] | None) -> Iterator[None]:
+    """Write the pieces beside the block; a command that ends before the last one tells by its code how that was."""
+    if process.stdin is None or source is None or isinstance(source, Path):
+        yield
         return
-    with path.open("rb") as handle:
-        yield handle
+    with ThreadPoolExecutor(1) as beside:
+        fed = beside.submit(_feed, cast("TextIOWrapper", process.stdin), source)
+        yield
+        fed.result()
+
+
+def _feed(pipe: TextIOWrapper, pieces: Iterable[bytes]) -> None:
+    with suppress(BrokenPipeError), pipe:
+        for piece in pieces:
+            pipe.buffer.write(piece)
 
 
 class _Ticker:

@@ -3,7 +3,8 @@
 Reads: `skaffold.yaml`, the Dockerfiles and the files that their COPY lines name. Writes: images named
 `[<registry>/]tidegate/<image>:<12 hex>` in the engine. The tag is a digest of everything that goes in (the Dockerfile,
 the copied files, the tags of the images it stands on).
-Again: an image whose tag the engine has is not built, one that a node has is not loaded.
+Again: an image whose tag the engine has is not built, one that a node has is not loaded; of one that it lacks only the
+layers that it lacks are brought.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tidegate.cluster import cache, commands, engine, programs
-from tidegate.cluster.errors import ClusterError
+from tidegate.cluster import cache, commands, engine, layers, nodes
+from tidegate.cluster.errors import ClusterError, CommandFailed
 from tidegate.cluster.project import ROOT
 from tidegate.progress import progress
 
@@ -151,49 +152,36 @@ def _in_engine() -> set[str]:
     return set(commands.output([engine.docker(), "image", "ls", "--format={{.Repository}}:{{.Tag}}"]).split())
 
 
-def held(refs: Iterable[str]) -> bool:
-    """Tell whether the engine has every one of these images."""
-    return set(refs) <= _in_engine()
-
-
-def save(refs: Iterable[str], archive: Path) -> Path:
-    """Write images to one archive, because they share layers and `docker save` writes a shared layer once."""
-    commands.run([engine.docker(), "save", f"--output={archive}", *dict.fromkeys(refs)], log="save-images")
-    return archive
-
-
-def load(refs: Iterable[str], *, cluster: str, archive: Path | None = None) -> list[str]:
-    """Bring into the nodes of a kind cluster what any of them lacks; returns what was loaded.
+def load(refs: Iterable[str], *, cluster: str) -> list[str]:
+    """Bring into the nodes of a kind cluster what any of them lacks, layer by layer; returns what was loaded.
 
     Args:
-        refs: The images.
+        refs: Images that the engine has.
         cluster: Name of the kind cluster.
-        archive: Where all of them have been saved; without one, those that lack are saved now.
     """
-    kind, environment = programs.program("kind"), engine.environment()
-    nodes = commands.output([kind, "get", "nodes", f"--name={cluster}"], env=environment).split()
-    held_by = [_in_node(node) for node in nodes]
-    lacking = [ref for ref in dict.fromkeys(refs) if any(_in_containerd(ref) not in node for node in held_by)]
-    if lacking:
-        title = f"Load {len(lacking)} image(s) into {cluster}"
-        with progress.phase(title), cache.lock("load"), cache.scratch("load") as at:
-            found = archive or save(lacking, at / "images.tar")
-            load: list[str | Path] = [kind, "load", "image-archive", found, f"--name={cluster}"]
-            commands.run(load, log="load-images", env=environment)
+    with cache.lock("load"), cache.scratch("load") as at:
+        held = {node: nodes.held(node) for node in nodes.of(cluster)}
+        names = {ref: layers.containerd_name(ref) for ref in refs}
+        lacking = [ref for ref in names if any(names[ref] not in node.images for node in held.values())]
+        if lacking:
+            with progress.phase(f"Load {len(lacking)} image(s) into {cluster}"):
+                _bring(lacking, held, at / "images.tar")
     return lacking
 
 
-def _in_node(node: str) -> set[str]:
-    listing = [engine.docker(), "exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "-q"]
-    return set(commands.output(listing).split())
-
-
-def _in_containerd(ref: str) -> str:
-    """The name under which containerd keeps `ref`: with its registry, and `library/` where it has one part only."""
-    first, _, rest = ref.partition("/")
-    if rest and (first == "localhost" or set(".:") & set(first)):
-        return ref
-    return f"docker.io/{ref}" if rest else f"docker.io/library/{ref}"
+def _bring(lacking: list[str], held: Mapping[str, nodes.Held], archive: Path) -> None:
+    try:
+        found = layers.stored(lacking)
+    except layers.Unreadable:
+        found = layers.saved(lacking, archive)
+    for node, has in held.items():
+        if wanted := [image for image in found if image.name not in has.images]:
+            try:
+                nodes.bring(node, wanted, without=has.blobs)
+            except (CommandFailed, OSError):
+                # a layer went from the node or from the engine's folder meanwhile: everything, as the engine tells it
+                archive.unlink(missing_ok=True)
+                nodes.bring(node, layers.saved(lacking, archive), without=())
 
 
 def push(refs: Iterable[str]) -> None:

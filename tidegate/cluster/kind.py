@@ -78,11 +78,6 @@ def ensure(*, name: str = NAME, mode: Mode | None = None) -> Cluster:
         return cluster
 
 
-def is_to_be_made(*, name: str = NAME) -> bool:
-    """Tell whether `ensure` will make the cluster: there is none, or one that was cut short; the engine must run."""
-    return not _known(name).get("complete") or not _exists(Cluster(name, "stock"))
-
-
 def find(*, name: str = NAME) -> Cluster | None:
     """Return the cluster of that name if it answers now."""
     cluster = Cluster(name, _mode_of(name) or "stock")
