@@ -90,10 +90,21 @@ def run(rung: str, *, live: bool) -> Outcome:
     command = [sys.executable, "-m", "pytest", f"tests/{rung}", *others, f"--junitxml={report}", "-q", "--durations=10"]
     kept = None if live else subprocess.PIPE
     done = subprocess.run(
-        command, cwd=HERE.parent, check=False, text=True, stdout=kept, stderr=kept and subprocess.STDOUT
+        command,
+        cwd=HERE.parent,
+        env=environment(),
+        check=False,
+        text=True,
+        stdout=kept,
+        stderr=kept and subprocess.STDOUT,
     )
     console.print(done.stdout or "", markup=False, soft_wrap=True, end="")
     return read(rung, report, code=done.returncode, seconds=round(time.monotonic() - start, 1))
+
+
+def environment() -> dict[str, str]:
+    """This process's, in which bytecode is kept: else each process that a test starts compiles all that it imports."""
+    return {name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def read(rung: str, report: Path, *, code: int, seconds: float) -> Outcome:
