@@ -19,15 +19,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.cluster.conftest import Installed
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
 
 @pytest.fixture(scope="module")
 def typed(
-    kubectl: Kubectl, api: Airflow, tmp_path_factory: pytest.TempPathFactory
+    installed: Installed, kubectl: Kubectl, api: Airflow, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Path, list[tuple[str, str, float]]]]:
-    """The copy, and what every line printed."""
+    """The copy, and what every line printed. A cluster that is taken down next need not forget it."""
     copy = newcomer.checkout(tmp_path_factory.mktemp("newcomer"))
     try:
         told = newcomer.type_all(copy)
@@ -35,7 +36,8 @@ def typed(
             print(f"{seconds:6.1f} s  {line}")  # noqa: T201 - figures people want to see
         yield copy, told
     finally:
-        newcomer.forget(kubectl, api)
+        if not installed.ours:
+            newcomer.forget(kubectl, api)
 
 
 @pytest.fixture(scope="module")
