@@ -40,6 +40,8 @@ class StandIn:
     """A program of ours that goes into its build folder."""
     npm: bool = False
     """Whether the packages of its lock file go there too, as `node_modules`."""
+    by_default: bool = True
+    """Whether an install with the chart's own values needs it, directly or to build on."""
 
 
 ALL: Final = (
@@ -49,20 +51,21 @@ ALL: Final = (
     StandIn("azurite", "mcr.microsoft.com/azure-storage/azurite:3.35.0", DEBIAN, npm=True),
     StandIn("maildev", "maildev/maildev:2.2.1", DEBIAN, npm=True),
     StandIn("versitygw", "ghcr.io/versity/versitygw:v1.8.0", "", "versitygw"),
+    StandIn("redis", "redis:7.2-bookworm", DEBIAN, by_default=False),
 )
 """Every stand-in, each after what it is built on."""
 
-IN_CLUSTER: Final = tuple(item.ref for item in ALL if item.folder != "python")
-"""Those that run in the cluster; the others are only built upon."""
+IN_CLUSTER: Final = tuple(item.ref for item in ALL if item.by_default and item.folder != "python")
+"""Those that run in the cluster of `make up`."""
 
 
 def ensure(*folders: str) -> dict[str, str]:
-    """Build the named stand-ins, or all, where they are missing or out of date.
+    """Build the named stand-ins, or all that `make up` needs, where they are missing or out of date.
 
     Returns:
         Folder -> the upstream name that the image carries.
     """
-    wanted = [item for item in ALL if not folders or item.folder in folders]
+    wanted = [item for item in ALL if (item.folder in folders if folders else item.by_default)]
     if any(item.base for item in wanted):
         ensure_debian()
     for item in wanted:
