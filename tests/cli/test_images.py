@@ -117,12 +117,13 @@ class Engine:
     def __init__(self, *, has: Sequence[str] = (), refuses: Sequence[str] = ()) -> None:
         self.calls: list[list[str]] = []
         self.has, self.refuses = set(has), refuses
+        self.says = "denied: sign in first"
 
     def run(self, command: Sequence[Any], **_: Any) -> str:
         words = [str(word) for word in command]
         self.calls.append(words[1:])
-        if any(word in self.refuses for word in words):
-            raise CommandFailed(words, 1, "pulling\ndenied: sign in first")
+        if words[1] in ("pull", "push") and any(word in self.refuses for word in words):
+            raise CommandFailed(words, 1, f"pulling\n{self.says}")
         return ""
 
 
@@ -160,11 +161,40 @@ def test_one_that_cannot_be_copied_is_named_and_does_not_stop_the_others(
         call("mirror", MIRROR)
     assert ["push", f"{MIRROR}/postgres:17"] in copies.calls
     done = mirror.mirror(refs, MIRROR)
-    assert [one.fault for one in done] == ["denied: sign in first", ""]
+    assert [one.fault.partition(";")[0] for one in done] == ["denied: sign in first", ""]
+    assert done[0].fault.endswith("docker login ghcr.io")
     monkeypatch.setattr(copies, "refuses", ())
     said = call("mirror", MIRROR)
     assert f"global.imageRegistry: {MIRROR}" in said
     assert "a stand-in" in said
+
+
+SAID = {
+    "unauthorized: authentication required": ("docker login", True),
+    'Get "https://r/v2/": dial tcp: lookup r: no such host': ("see to that name and port", True),
+    'Get "https://r/v2/": x509: certificate signed by unknown authority': ("/etc/docker/certs.d/{}/ca.crt", True),
+    'Get "https://r/v2/": http: server gave HTTP response to HTTPS client': ('add "{}" to `insecure-registries`', True),
+    "denied: this account may only pull": ("docker login {}", False),
+    "blob upload invalid": ("blob upload invalid", False),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_a_registry_that_refuses_all_is_asked_once_and_what_to_do_is_told(copies: Engine, said: str) -> None:
+    do, closed = SAID[said]
+    copies.says, copies.refuses = said, [f"{MIRROR}/tidegate/hello:1"]
+    done = mirror.mirror(["tidegate/hello:1", "postgres:17"], MIRROR)
+    assert done[0].fault.startswith(said)
+    assert do.format("registry.example") in done[0].fault
+    assert (["push", f"{MIRROR}/postgres:17"] in copies.calls) is not closed
+    assert done[1].fault == (mirror.NOT_TRIED if closed else "")
+
+
+def test_where_images_come_from_may_refuse_all_and_the_others_are_copied(copies: Engine) -> None:
+    copies.says = "dial tcp: i/o timeout"
+    done = mirror.mirror(["ghcr.io/versity/versitygw:v1", "postgres:17"], MIRROR)
+    assert "no registry answers at ghcr.io" in done[0].fault
+    assert done[1].fault == ""
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.jobs.steps import environment, files, result_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCRIPT = Path(__file__).parent / "contract" / "count_lines.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "examples" / "count_lines" / "count_lines.sh"
 TEXT = b"one\n\n  \nfour\n"
 TERMINATION_MESSAGE = 4096
 """Bytes that Kubernetes keeps of it."""

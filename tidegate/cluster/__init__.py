@@ -6,6 +6,7 @@ Edges, in the order in which `up` needs them:
 - `engine`: a Docker engine; the one that runs, or Debian's, started and stopped by us.
 - `kind`: the cluster; `ensure`, `find`, `remove`, and `down`, which leaves nothing but the cache.
 - `images`: the project's own images: built, loaded into the cluster or pushed. `chart`: the chart, staged for Helm.
+- `registries`: pushes and pulls, and what to do where one refuses. `mirror`: all that an install needs, into one.
 
 Where no image can be pulled, everything is made from package registries:
 

@@ -3,6 +3,7 @@
 ClusterError
 |- MissingProgram     a program that must be there is not, and cannot be had from here
 |- CommandFailed      a command ended with another code than 0; carries the tail of its output
+|- Refused            a registry did not take or give an image
 |- Unsuitable         the machine cannot do what is asked (doctor's fatal findings)
 """
 # ruff: noqa: N818 - these are read as words: raise Unsuitable("what to change")
@@ -23,6 +24,18 @@ class ClusterError(Exception):
 
 class MissingProgram(ClusterError):
     """A program is neither on PATH nor obtainable."""
+
+
+class Refused(ClusterError):
+    """A registry did not take or give an image; the text says what it said, and what to do.
+
+    Attributes:
+        closed: The registry, where it would refuse every other image too: it is away, or wants another account.
+    """
+
+    def __init__(self, text: str, *, closed: str = "") -> None:
+        self.closed = closed
+        super().__init__(text)
 
 
 class Unsuitable(ClusterError):

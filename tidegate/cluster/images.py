@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tidegate.cluster import cache, commands, engine, layers, nodes
+from tidegate.cluster import cache, commands, engine, layers, nodes, registries
 from tidegate.cluster.errors import ClusterError, CommandFailed
 from tidegate.cluster.project import ROOT
 from tidegate.progress import progress
@@ -188,8 +188,8 @@ def push(refs: Iterable[str]) -> None:
     """Push each reference to the registry that its name begins with.
 
     Raises:
-        CommandFailed: The registry refused; the error carries what docker said.
+        Refused: The registry did not take it; the text says what to do.
     """
     for ref in refs:
         with progress.phase(f"Push {ref}"):
-            commands.run([engine.docker(), "push", ref], log="push-image")
+            registries.push(ref, log="push-image")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from tidegate.cluster import commands, engine, standins
-from tidegate.cluster.errors import ClusterError, MissingProgram
+from tidegate.cluster import commands, engine, registries, standins
+from tidegate.cluster.errors import ClusterError, CommandFailed, MissingProgram, Refused
 from tidegate.progress import progress
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ COPIERS: Final = {
     "crane": ("crane", "copy", "{source}", "{target}"),
 }
 """Program -> its command, for machines without an engine."""
+NOT_TRIED: Final = "not tried: the registry refused the one before it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +34,8 @@ class Copied:
     source: str
     target: str
     fault: str = ""
+    closed: bool = False
+    """The registry refuses all images, not only this one."""
     stand_in: bool = False
     """It is one of ours that carries an upstream name: this machine could not have the upstream one."""
 
@@ -42,33 +45,36 @@ def named(ref: str, registry: str) -> str:
     registry = registry.rstrip("/")
     if ref.startswith(f"{registry}/"):
         return ref
-    host, slash, rest = ref.partition("/")
-    has_host = bool(slash) and (host == "localhost" or bool(set(".:") & set(host)))
-    return f"{registry}/{rest if has_host else ref}"
+    return f"{registry}/{ref.removeprefix(f'{registries.host(ref)}/')}"
 
 
 def mirror(refs: Iterable[str], registry: str) -> list[Copied]:
-    """Copy every image; one that cannot be copied does not stop the others.
+    """Copy every image; one that cannot be copied does not stop the others, but a registry that refuses all does.
+
+    An engine tries an account that is refused for most of a minute, with every image.
 
     Raises:
         MissingProgram: There is nothing to copy with.
     """
-    copy = _copier()
-    return [_one(ref, named(ref, registry), copy) for ref in dict.fromkeys(refs)]
+    copy, done = _copier(), list[Copied]()
+    for ref in dict.fromkeys(refs):
+        target = named(ref, registry)
+        closed = bool(done) and done[-1].closed
+        done.append(
+            Copied(source=ref, target=target, fault=NOT_TRIED, closed=True) if closed else _one(ref, target, copy)
+        )
+    return done
 
 
 def _one(source: str, target: str, copy: Callable[[str, str], bool]) -> Copied:
     try:
         with progress.phase(f"Copy {source}"):
             return Copied(source=source, target=target, stand_in=copy(source, target))
+    except Refused as error:
+        closed = error.closed == registries.host(target)
+        return Copied(source=source, target=target, fault=str(error), closed=closed)
     except ClusterError as error:
-        return Copied(source=source, target=target, fault=_cause(str(error)))
-
-
-def _cause(text: str) -> str:
-    """The last line that a program said, without the name of its log."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("(all of it")]
-    return (lines or ["unknown"])[-1].strip()
+        return Copied(source=source, target=target, fault=str(error))
 
 
 def _copier() -> Callable[[str, str], bool]:
@@ -85,13 +91,17 @@ def _by_engine(source: str, target: str) -> bool:
     """Pull it unless it is there, and push it under its new name; tells whether it is a stand-in."""
     docker = engine.docker()
     if not standins.exists(source):
-        commands.run([docker, "pull", source], log="mirror-pull")
+        registries.pull(source, log="mirror-pull")
     if source != target:
         commands.output([docker, "tag", source, target])
-    commands.run([docker, "push", target], log="mirror-push")
+    registries.push(target, log="mirror-push")
     return standins.is_standin(source)
 
 
 def _by_program(words: Sequence[str], source: str, target: str) -> bool:
-    commands.run([word.format(source=source, target=target) for word in words], log="mirror-copy")
+    try:
+        commands.run([word.format(source=source, target=target) for word in words], log="mirror-copy")
+    except CommandFailed as error:
+        taker, giver = registries.host(target), registries.host(source)
+        raise registries.refused(error, giver if giver in error.tail else taker) from error
     return False

