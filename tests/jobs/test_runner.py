@@ -34,7 +34,7 @@ class Settings:
     output: Prefix
 
 class Slow:
-    left = 30
+    left = 300
     def read(self, size, /):
         print("reading", flush=True)
         time.sleep(0.1)
@@ -171,7 +171,7 @@ def test_sigterm_in_mid_write_publishes_nothing_and_says_so(environ: dict[str, s
         step.send_signal(signal.SIGTERM)
         start = time.monotonic()
         _, error = step.communicate(timeout=30)
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 15  # all of it takes thirty
     assert step.returncode == 143
     assert error == "try_it: stopped by SIGTERM; nothing that was under way is published\n"
     assert files(tmp_path) == []
