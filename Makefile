@@ -37,7 +37,7 @@ dedup: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed
 	@$(BIN)/python -m tests.bench.dedup $(SIZES)
 
 soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
-	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py tests/soak/lifecycle.py tests/soak/executors.py tests/soak/admission.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
+	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py tests/soak/lifecycle.py tests/soak/executors.py tests/soak/admission.py tests/soak/remote_logs.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
 format: $(INSTALLED) ## lay out and sort the Python files
 	@$(BIN)/ruff format . && $(BIN)/ruff check --fix .

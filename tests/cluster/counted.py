@@ -15,7 +15,8 @@ from tidegate.cli import runs
 from tidegate.cli.objects import BUCKET
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from tests.cluster.timeline import Life, Timeline
     from tidegate.cli.airflow_api import Airflow
@@ -115,14 +116,20 @@ def missing_lines(log: Sequence[str], *, wanted: int) -> list[int]:
 
 def at_once(lives: Sequence[Life]) -> int:
     """How many of these pods had a running container at the same time, at most."""
-    changes = [(one.times["running"], 1) for one in lives if "running" in one.times]
-    ends = [one.times.get("ended") or one.times.get("gone") for one in lives if "running" in one.times]
-    changes += [(end, -1) for end in ends if end]
-    most = now = 0
+    ran = [one.times for one in lives if "running" in one.times]
+    return most((times["running"], times.get("ended") or times.get("gone")) for times in ran)
+
+
+def most(spans: Iterable[tuple[datetime, datetime | None]]) -> int:
+    """How many spans of time, each from its begin to its end if it has one, there were at the same time, at most."""
+    changes = []
+    for begin, end in spans:
+        changes += [(begin, 1), *([(end, -1)] if end else [])]
+    highest = now = 0
     for _, change in sorted(changes):
         now += change
-        most = max(most, now)
-    return most
+        highest = max(highest, now)
+    return highest
 
 
 def assert_one_effect(store: S3, dag: Counted, run_id: str) -> None:

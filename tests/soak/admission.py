@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from tests.bench import dags
 from tests.bench.idle import PLATFORM_KEY, held
-from tests.cluster import kills
+from tests.cluster import counted, kills
 from tests.cluster.stage import DAG_LABEL, staged
-from tests.cluster.timeline import Life, Timeline
+from tests.cluster.timeline import Timeline
 from tidegate.cli import runs
 from tidegate.cli.kubectl import STEPS_NAMESPACE
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.bench.idle import Config
+    from tests.cluster.timeline import Life
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
@@ -35,15 +36,11 @@ def limited(config: Config) -> Config:
     return config | {PLATFORM_KEY: json.dumps(shared | {"limits": {"pipelines": {DAG: LIMIT}}})}
 
 
-def at_once(lives: list[Life]) -> int:
-    """The most pods that were there and had not ended, at any time."""
-    steps = [(one.times["made"], 1) for one in lives]
-    steps += [(min(one.times[end] for end in ("ended", "gone") if end in one.times), -1) for one in lives]
-    most = now = 0
-    for _, step in sorted(steps):
-        now += step
-        most = max(most, now)
-    return most
+def living(lives: list[Life]) -> int:
+    """The most pods that were made and had not ended, at any time: more than those that run."""
+    return counted.most(
+        (one.times["made"], one.times.get("ended") or one.times.get("gone")) for one in lives if "made" in one.times
+    )
 
 
 def test_two_hundred_steps_with_a_limit_of_ten_never_have_more_pods(
@@ -63,5 +60,5 @@ def test_two_hundred_steps_with_a_limit_of_ten_never_have_more_pods(
             states = runs.wait(api, [run], seconds=ENDS_WITHIN)
             lives = timeline.lives()
         assert states == {run: "success"}
-        assert at_once(lives) == LIMIT
+        assert living(lives) == LIMIT
         assert {one.note("map-index") for one in lives if one.succeeded} == {str(index) for index in range(STEPS)}

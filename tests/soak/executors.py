@@ -6,20 +6,16 @@ of Airflow. Writes: revisions of the release, a DAG and its runs; Celery's broke
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.cluster.stage import staged
-from tests.soak.lifecycle import READY_SECONDS, helm, release_revision
-from tidegate.cli import pods, release, runs
+from tests.soak.changed import changed
+from tidegate.cli import runs
 from tidegate.cluster import chart, images, kind, standins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from tidegate.cli.airflow_api import Airflow
     from tidegate.cli.kubectl import Kubectl
 
@@ -46,27 +42,11 @@ EXECUTORS = {"celery": "airflow-worker-", "kubernetes": f"{DAG.replace('_', '-')
 ENDS_WITHIN = 900
 
 
-@contextmanager
-def installed(kubectl: Kubectl, executor: str) -> Iterator[None]:
-    """The release with that executor while the block runs, and as it was afterwards."""
-    before = release_revision(kubectl)
-    found, _ = chart.find_airflow_chart()
-    place: Path = chart.stage(found)
-    values = ("--reset-then-reuse-values", f"--values={chart.CHART / f'values-{executor}.yaml'}")
-    helm(kubectl, "upgrade", release.NAME, str(place), *values, "--wait", "--timeout=20m")
-    try:
-        pods.wait_ready(kubectl, seconds=READY_SECONDS)
-        yield
-    finally:
-        helm(kubectl, "rollback", release.NAME, before, "--wait", "--timeout=20m")
-        pods.wait_ready(kubectl, seconds=READY_SECONDS)
-
-
 @pytest.mark.parametrize("executor", EXECUTORS)
 def test_tasks_run_where_the_executor_says_and_steps_as_ever(kubectl: Kubectl, api: Airflow, executor: str) -> None:
     standins.ensure("redis")
     images.load(["redis:7.2-bookworm"], cluster=kind.NAME)
-    with installed(kubectl, executor), staged(kubectl, api, {DAG: TEXT}):
+    with changed(kubectl, chart.CHART / f"values-{executor}.yaml"), staged(kubectl, api, {DAG: TEXT}):
         run = runs.Run(DAG, api.trigger(DAG, conf={"force": True}))
         assert runs.wait(api, [run], seconds=ENDS_WITHIN) == {run: "success"}
         assert api.xcom(run.dag_id, run.run_id, "host").startswith(EXECUTORS[executor])

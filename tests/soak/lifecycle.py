@@ -15,11 +15,11 @@ from tests.cluster import counted
 from tests.cluster.commands import tidegate
 from tests.cluster.stage import staged
 from tests.cluster.timeline import Timeline
+from tests.soak.changed import READY_SECONDS, helm, newest
 from tidegate.cli import pods, release, runs
 from tidegate.cli.airflow_api import airflow
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE
-from tidegate.cluster import chart, commands
-from tidegate.cluster.programs import program
+from tidegate.cluster import chart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,14 +31,7 @@ DAG = counted.Counted("soak_lifecycle", lines=120, seconds=300)
 """Its first step takes longer than an upgrade and a rollback together usually do."""
 SETTING, VALUE = "AIRFLOW__API__LOG_FETCH_TIMEOUT_SEC", "11"
 """What the upgrade changes; every part of Airflow is started anew by it."""
-STARTS_WITHIN, ENDS_WITHIN, READY_SECONDS, GONE_SECONDS = 120, 900, 900.0, 300
-HELM_SECONDS = 1300
-
-
-def helm(kubectl: Kubectl, *words: str) -> str:
-    """What one call of helm on our release prints."""
-    where = release.where(kubectl)
-    return commands.output([program("helm"), *words, *where], timeout=HELM_SECONDS)
+STARTS_WITHIN, ENDS_WITHIN, GONE_SECONDS = 120, 900, 300
 
 
 def setting(kubectl: Kubectl) -> str:
@@ -68,7 +61,7 @@ def test_an_upgrade_and_a_rollback_lose_nothing_of_a_run_in_flight(
     kubectl: Kubectl, api: Airflow, store: counted.S3, timeline: Timeline
 ) -> None:
     before, old = setting(kubectl), airflows_pods(kubectl)
-    revision = release_revision(kubectl)
+    revision = newest(kubectl)
     run_id = api.trigger(DAG.dag_id)
     timeline.until(
         lambda lives: any(one.note("run-id") == run_id and "running" in one.times for one in lives),
@@ -94,12 +87,6 @@ def test_an_upgrade_and_a_rollback_lose_nothing_of_a_run_in_flight(
     made = {task: len(counted.pods(timeline, run_id, task)) for task in (counted.FIRST, counted.SECOND)}
     tries = {task["task_id"]: task["try_number"] for task in api.tasks(DAG.dag_id, run_id)}
     assert made == tries == {counted.FIRST: 1, counted.SECOND: 1}, "a step ran again"
-
-
-def release_revision(kubectl: Kubectl) -> str:
-    """The number of the revision that is installed."""
-    secrets = kubectl.items("secrets", "--selector", f"owner=helm,name={release.NAME},status=deployed")
-    return str(max(int(secret["metadata"]["labels"]["version"]) for secret in secrets))
 
 
 KINDS = (
