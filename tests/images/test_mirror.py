@@ -120,7 +120,8 @@ def test_what_is_built_for_a_registry_is_there_under_the_name_that_is_printed(se
     at = f"{servers.everybody.address}/ours"
     assert call("build", "--registry", at).split() == [f"{at}/{ref}"]
     name, tag = ref.split(":")
-    assert servers.everybody.manifest(f"ours/{name}", tag)[1]["config"]["digest"] == in_engine(f"{at}/{ref}")["Id"]
+    pushed = servers.everybody.manifest(f"ours/{name}", tag)[1]["config"]["digest"]
+    assert pushed == in_engine(f"{at}/{ref}")["Id"] == in_engine(ref)["Id"]
 
 
 def test_a_registry_that_is_away_is_named(servers: Servers, ref: str) -> None:

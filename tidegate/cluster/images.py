@@ -128,16 +128,22 @@ def _files(path: Path) -> list[Path]:
 def build(*, registry: str | None = None) -> dict[str, str]:
     """Build what the engine lacks; returns image name -> full reference, for every image of the list.
 
+    One that it has under its plain name is only named anew for the registry.
+
     Raises:
         CommandFailed: A build failed; the error carries the last lines it printed.
     """
-    refs = references(registry=registry)
+    refs, plain = references(registry=registry), references()
     with cache.lock("build"):
         present = _in_engine()
         for image in listed():
-            if refs[image.name] not in present:
-                with progress.phase(f"Build image {image.name}"):
-                    _build(image, refs)
+            if refs[image.name] in present:
+                continue
+            if plain[image.name] in present:
+                commands.output([engine.docker(), "tag", plain[image.name], refs[image.name]])
+                continue
+            with progress.phase(f"Build image {image.name}"):
+                _build(image, refs)
     return refs
 
 
