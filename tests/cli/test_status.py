@@ -61,10 +61,18 @@ def pod(name: str, *, ready: bool = True, restarts: int = 0, job: bool = False, 
     }
 
 
+def workload(*, wanted: int = 1, there: int = 0, why: str = "") -> dict[str, Any]:
+    refused = [{"type": "ReplicaFailure", "status": "True", "message": why}] if why else []
+    status: dict[str, Any] = {"conditions": [{"type": "Progressing", "status": "True", "message": "x"}, *refused]}
+    status |= {"replicas": there} if there else {}
+    return {"kind": "Deployment", "metadata": {"name": "w"}, "spec": {"replicas": wanted}, "status": status}
+
+
 WELL = Answers(
     context="kind-x",
     release={"status": "deployed", "by": "the official chart"},
     pods=[pod("airflow-scheduler-0")],
+    workloads=[workload(there=1)],
     airflow={"health": HEALTH, "runs": [{"dag": "petrol", "state": "success", "run": "r"}], "import_errors": []},
     ledger={"ledger": LEDGER, "stores": [ROOT_STORE, LAKE]},
     dags={"dags": {"commit": "0123456789abcdef0123", "since": before(minutes=5)}},
@@ -102,6 +110,15 @@ UNWELL: dict[str, tuple[dict[str, Any], str, Verdict, str, str]] = {
     "starting": ({"pods": [pod("a", ready=False)]}, "a", BAD, "main: starting; 0/1", "--context kind-x"),
     "restarted": ({"pods": [pod("a", restarts=1, **KILLED)]}, "a", NOTE, "restarted 2 min ago (OOM", "limits.memory"),
     "failed job": ({"pods": [pod("a", ready=False, job=True)]}, "a", NOTE, "starting", "describe pod a"),
+    "refused": (
+        {"workloads": [workload(why="exceeded quota: q")]},
+        "w",
+        BAD,
+        "none of 1 pods: exceeded",
+        "deployment w",
+    ),
+    "never made": ({"workloads": [workload(wanted=2)]}, "w", BAD, "none of 2 pods: none was made", "--context kind-x"),
+    "switched off": ({"workloads": [workload(wanted=0)]}, "w", NOTE, "switched off", ""),
     "no API": ({"airflow": {"fault": "no way to it"}}, "Airflow's API", BAD, "no way to it", "api-server"),
     "no beat": ({"airflow": {"health": HEALTH | NEVER}}, "scheduler", BAD, "unhealthy", "component=scheduler"),
     "bad file": ({"airflow": {"health": {}, "import_errors": ["x.py"]}}, "DAG files", BAD, "x.py", "dags push"),
@@ -193,7 +210,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             raise Fault(msg)
         yield FakeApi()
 
-    monkeypatch.setattr(Kubectl, "items", lambda *_: state["pods"])
+    monkeypatch.setattr(Kubectl, "items", lambda _, what: state["pods"] if what == "pods" else [])
     monkeypatch.setattr(Kubectl, "read", lambda *_, **__: {"data": {"_platform": platform}})
     monkeypatch.setattr(Kubectl, "text", text)
     monkeypatch.setattr(airflow_api, "airflow", airflow)

@@ -1,4 +1,4 @@
-"""The release's pods: ready or not, restarts, age, and what to do about one that is not up. Pure."""
+"""The release's pods: ready or not, restarts, age, and what to do about one that is not up, or not there. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tidegate.cli import pods
 from tidegate.cli.health.finding import Finding, Verdict
-from tidegate.cli.health.words import ago
+from tidegate.cli.health.words import ago, first_line
 from tidegate.cli.kubectl import NAMESPACE
 
 if TYPE_CHECKING:
@@ -50,6 +50,25 @@ def components(found: list[Pod], *, context: str, now: datetime) -> Iterator[Fin
             yield Finding(what=name, verdict=Verdict.BAD, seen=seen, do=_do(held[name], name, context))
         elif not pods.of_a_job(pod) and not pods.leaves(pod):
             yield _up(pod, name, context=context, now=now)
+
+
+def without_pods(workloads: list[Pod], *, context: str) -> Iterator[Finding]:
+    """One finding for each Deployment and StatefulSet that has no pod: something refuses them, or none is wanted."""
+    for one in sorted(workloads, key=lambda one: str(one["metadata"]["name"])):
+        if one["status"].get("replicas", 0):
+            continue
+        name, kind, wanted = one["metadata"]["name"], one["kind"].lower(), one["spec"].get("replicas", 1)
+        if not wanted:
+            yield Finding(what=name, verdict=Verdict.NOTE, seen=f"switched off: its {kind} wants no pods")
+            continue
+        failures = [cause["message"] for cause in one["status"].get("conditions", []) if _refused(cause)]
+        seen = f"none of {wanted} pods: {first_line(next(iter(failures), 'none was made'))}"
+        do = f"{_kubectl(context)} describe {kind} {name}: its last lines say what refuses them, such as a quota"
+        yield Finding(what=name, verdict=Verdict.BAD, seen=seen, do=do)
+
+
+def _refused(condition: dict[str, str]) -> bool:
+    return condition["type"] == "ReplicaFailure" and condition["status"] == "True"
 
 
 def _up(pod: Pod, name: str, *, context: str, now: datetime) -> Finding:

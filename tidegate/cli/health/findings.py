@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from tidegate.cli.health.components import components
+from tidegate.cli.health.components import components, without_pods
 from tidegate.cli.health.finding import Finding, Verdict
 from tidegate.cli.health.words import TIDEGATE, ago, first_line
 
@@ -35,6 +35,7 @@ def findings(told: Answers, *, now: datetime) -> list[Finding]:
     return [
         _release(told),
         *components(told.pods, context=told.context, now=now),
+        *without_pods(told.workloads, context=told.context),
         *_airflow(told.airflow, now=now),
         _files(told.dags, now=now),
         *_ledger(told.ledger),

@@ -39,6 +39,8 @@ class Answers:
     context: str
     release: Told
     pods: list[Told]
+    workloads: list[Told] = field(default_factory=list)
+    """Deployments and StatefulSets."""
     airflow: Told = field(default_factory=dict)
     """`health` as Airflow tells it, `runs`: DAG id, state and run id of its newest run, `import_errors`."""
     ledger: Told = field(default_factory=dict)
@@ -48,15 +50,17 @@ class Answers:
 def answers(kubectl: Kubectl) -> Answers:
     """Ask all of it, side by side. Raises `ClusterError` where the cluster itself does not answer."""
     pods = kubectl.items("pods")
-    with ThreadPoolExecutor(4) as threads:
+    with ThreadPoolExecutor(5) as threads:
         revision = threads.submit(_or_fault, lambda: {**release.status(kubectl), "by": state.airflow_by()})
         airflow = threads.submit(_or_fault, lambda: _airflow(kubectl))
         ledger = threads.submit(_or_fault, lambda: _probe(kubectl, pods, "ledger", *_stores(kubectl)))
         dags = threads.submit(_or_fault, lambda: _probe(kubectl, pods, "dags"))
+        workloads = threads.submit(_or_fault, lambda: {"items": kubectl.items("deployments,statefulsets")})
         return Answers(
             context=kubectl.context,
             release=revision.result(),
             pods=pods,
+            workloads=workloads.result().get("items", []),
             airflow=airflow.result(),
             ledger=ledger.result(),
             dags=dags.result(),
