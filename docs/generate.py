@@ -44,7 +44,8 @@ def commands() -> str:
 def _commands(command: Any, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:  # noqa: ANN401 - typer's own click
     if hasattr(command, "list_commands"):
         for name in sorted(command.list_commands(None)):
-            yield from _commands(command.get_command(None, name), (*path, name))
+            inner = command.get_command(None, name)
+            yield from () if inner.hidden else _commands(inner, (*path, name))
     else:
         yield " ".join([*path, *map(_usage, command.params)]), " ".join(command.help.split())
 

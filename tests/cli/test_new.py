@@ -141,6 +141,8 @@ def test_nothing_else_has_changed_and_comments_stay(fresh: Path, grown: Path) ->
 def test_its_image_stands_on_base_and_its_release_takes_its_tag(grown: Path) -> None:
     document = yaml.safe_load((grown / "skaffold.yaml").read_text())
     (artifact,) = [one for one in document["build"]["artifacts"] if one["image"] == f"tidegate/{STEP}"]
+    others = {key: value for key, value in document["build"]["artifacts"][1].items() if key not in ("image", "custom")}
+    assert {key: value for key, value in artifact.items() if key not in ("image", "custom")} == others
     assert artifact["requires"] == [{"image": "tidegate/base", "alias": "BASE"}]
     templates = document["deploy"]["helm"]["releases"][0]["setValueTemplates"]
     assert templates[f"steps.{STEP}.image"] == f"{{{{.IMAGE_FULLY_QUALIFIED_tidegate_{STEP}}}}}"
@@ -189,7 +191,7 @@ def test_a_dry_run_says_what_it_would_write_and_writes_nothing(fresh: Path) -> N
     done = run(fresh, "tidegate", "new", "step", STEP, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert f"new     jobs/{STEP}.py" in done.stdout
-    assert "edited  skaffold.yaml (+5 lines)" in done.stdout
+    assert "edited  skaffold.yaml (+6 lines)" in done.stdout
     assert contents(fresh) == before
 
 

@@ -69,7 +69,7 @@ def test_skaffold_gets_the_image_and_its_tag() -> None:
     text = edits.skaffold(SKAFFOLD, "score", steps=STEPS)
     assert [line.strip() for line in text.splitlines() if "score" in line] == [
         "- image: tidegate/score",
-        "docker: {dockerfile: images/score/Dockerfile, network: host}",
+        "custom: {buildCommand: make -s skaffold-build, dependencies: {dockerfile: {path: images/score/Dockerfile}}}",
         "steps.score.image: '{{.IMAGE_FULLY_QUALIFIED_tidegate_score}}'",
     ]
     assert "    # the root\n" in text

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 LIST = """
 build:
   artifacts:
-    - {image: tidegate/base, context: ., docker: {dockerfile: images/base/Dockerfile}}
+    - {image: tidegate/base, context: ., custom: {dependencies: {dockerfile: {path: images/base/Dockerfile}}}}
     - image: tidegate/hello
       context: .
-      docker: {dockerfile: images/hello/Dockerfile}
+      custom: {dependencies: {dockerfile: {path: images/hello/Dockerfile}}}
       requires: [{image: tidegate/base, alias: BASE}]
 """
 HELLO = """ARG BASE

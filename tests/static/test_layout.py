@@ -43,7 +43,7 @@ def test_a_step_has_its_name_everywhere(step: str) -> None:
 def test_an_image_has_a_dockerfile_and_stands_in_the_list(image: str) -> None:
     skaffold = yaml.safe_load((ROOT / "skaffold.yaml").read_text())["build"]["artifacts"]
     assert one_of(f"images/{image}/Dockerfile") == ""
-    assert f"images/{image}/Dockerfile" in [one["docker"]["dockerfile"] for one in skaffold]
+    assert f"images/{image}/Dockerfile" in [one["custom"]["dependencies"]["dockerfile"]["path"] for one in skaffold]
 
 
 def test_every_pipeline_has_a_service_account() -> None:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from tidegate.cli import airflow_api, images, local, pages, runs, state, step_pods, table, task_log
+from tidegate.cli import airflow_api, dev_commands, images, local, pages, runs, state, step_pods, table, task_log
 from tidegate.cli import down as down_module
 from tidegate.cli import ledger as ledger_module
 from tidegate.cli import plan as plan_module
@@ -55,6 +55,8 @@ class Commands(typer.Typer):
 
 app = Commands(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 dags = typer.Typer(no_args_is_help=True, help="The pipelines.")
+app.command()(dev_commands.dev)
+app.add_typer(dev_commands.skaffold, name="skaffold", hidden=True)
 app.add_typer(images.app, name="images")
 app.add_typer(dags, name="dags")
 app.add_typer(new.app, name="new")

@@ -44,12 +44,22 @@ STEP_IMAGES_NOT = ("base", "airflow", *DEVCLOUD)
 def values(refs: Mapping[str, str]) -> dict[str, Any]:
     """The values that say which images to use; the chart's defaults hold for the rest."""
     repository, tag = refs["airflow"].rsplit(":", 1)
-    steps = {name: {"image": ref} for name, ref in refs.items() if name not in STEP_IMAGES_NOT}
     return {
         "airflow": {"images": {"airflow": {"repository": repository, "tag": tag}}},
         "devcloud": {key: {"image": refs[name]} for name, key in DEVCLOUD.items()},
-        "steps": steps,
+        "steps": {name: {"image": ref} for name, ref in steps(refs).items()},
     }
+
+
+def steps(refs: Mapping[str, str]) -> dict[str, str]:
+    """Those of the images that are steps."""
+    return {name: ref for name, ref in refs.items() if name not in STEP_IMAGES_NOT}
+
+
+def images(kubectl: Kubectl) -> set[str]:
+    """The images of what runs all the time."""
+    found = kubectl.items("deployments,statefulsets")
+    return {one["image"] for item in found for one in item["spec"]["template"]["spec"]["containers"]}
 
 
 def install(kubectl: Kubectl, *, chart: Path, refs: Mapping[str, str]) -> bool:

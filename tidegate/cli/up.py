@@ -15,7 +15,7 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
-from tidegate.cli import objects, pods, release, runs, state
+from tidegate.cli import live_steps, objects, pods, release, runs, state
 from tidegate.cli.airflow_api import Airflow, airflow
 from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
@@ -159,7 +159,7 @@ def _install(kubectl: Kubectl, wish: Wish, *, refs: Mapping[str, str]) -> None:
             changed = release.install(kubectl, chart=chart.stage(found), refs=refs)
         finally:
             over.set()
-        if not changed:
+        if not changed and not live_steps.set_images(kubectl, release.steps(refs)):
             console.print("  nothing has changed since it was installed")
 
 

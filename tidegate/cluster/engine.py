@@ -9,6 +9,7 @@ Again: an engine that answers is used as it is; one that was killed is started o
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
@@ -96,6 +97,12 @@ def docker() -> str:
     Debian's docker 20.10 has BuildKit inside, a newer one needs the buildx plugin. Where a command without BuildKit is
     all there is, buildx is built from its Go module and put behind a wrapper of the same name.
     """
+    return _docker(os.environ.get("PATH", os.defpath), os.environ.get("DOCKER_HOST", ""))
+
+
+@functools.cache
+def _docker(_path: str, _host: str) -> str:
+    """The same, found once: asking each command on the path takes longer than most of what it is asked for then."""
     found = [path for path in _on_path("docker") if _answers(path)]
     for path in found:
         if _has_buildkit(path):

@@ -22,7 +22,7 @@ from tidegate.cluster.project import ROOT
 from tidegate.progress import progress
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
 LEFTOVERS = ("__pycache__",)
 """Folders that `.dockerignore` keeps out of the images, and so out of the tags."""
@@ -64,7 +64,7 @@ def listed(root: Path = ROOT) -> list[Image]:
 
 def _image(artifact: Mapping[str, Any]) -> Image:
     bases = {need["alias"]: _name(need["image"]) for need in artifact.get("requires", [])}
-    dockerfile = Path(artifact["docker"]["dockerfile"])
+    dockerfile = Path(artifact["custom"]["dependencies"]["dockerfile"]["path"])
     return Image(_name(artifact["image"]), artifact["image"], dockerfile, bases)
 
 
@@ -125,10 +125,14 @@ def _files(path: Path) -> list[Path]:
     return [file for file in path.rglob("*") if file.is_file() and not set(LEFTOVERS) & set(file.parts)]
 
 
-def build(*, registry: str | None = None) -> dict[str, str]:
+def build(*, registry: str | None = None, only: Collection[str] | None = None) -> dict[str, str]:
     """Build what the engine lacks; returns image name -> full reference, for every image of the list.
 
     One that it has under its plain name is only named anew for the registry.
+
+    Args:
+        registry: Begins the references.
+        only: Names of images; these and what they stand on are built. Default: all.
 
     Raises:
         CommandFailed: A build failed; the error carries the last lines it printed.
@@ -136,7 +140,7 @@ def build(*, registry: str | None = None) -> dict[str, str]:
     refs, plain = references(registry=registry), references()
     with cache.lock("build"):
         present = _in_engine()
-        for image in listed():
+        for image in _with_bases(only):
             if refs[image.name] in present:
                 continue
             if plain[image.name] in present:
@@ -145,6 +149,14 @@ def build(*, registry: str | None = None) -> dict[str, str]:
             with progress.phase(f"Build image {image.name}"):
                 _build(image, refs)
     return refs
+
+
+def _with_bases(names: Collection[str] | None) -> list[Image]:
+    images = listed()
+    wanted = {image.name for image in images} if names is None else set(names)
+    for image in reversed(images):
+        wanted |= set(image.bases.values()) if image.name in wanted else set()
+    return [image for image in images if image.name in wanted]
 
 
 def _build(image: Image, refs: Mapping[str, str]) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 ARTIFACT: Final = """\
     - image: tidegate/{name}
       context: .
-      docker: {{dockerfile: images/{name}/Dockerfile, network: host}}
+      custom: {{buildCommand: make -s skaffold-build, dependencies: {{dockerfile: {{path: images/{name}/Dockerfile}}}}}}
+      hooks: {{after: [{{command: [make, -s, skaffold-live]}}]}}
       requires: [{{image: tidegate/base, alias: BASE}}]
 """
 RELEASED: Final = "          steps.{name}.image: '{{{{.IMAGE_FULLY_QUALIFIED_tidegate_{name}}}}}'\n"

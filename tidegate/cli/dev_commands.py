@@ -1,0 +1,51 @@
+"""`tidegate dev`, and what `skaffold.yaml` calls: their arguments.
+
+Standard output tells what was brought; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tidegate.cli import dev as loop
+from tidegate.cli import skaffold as hooks
+
+skaffold = typer.Typer(no_args_is_help=True, help="What skaffold.yaml calls; not meant to be typed.")
+
+
+def dev(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Bring what differs now, and end.")] = False,
+    context: Annotated[
+        str | None, typer.Option("--context", help="kubeconfig context; default: that of the last `up`.")
+    ] = None,
+    registry: Annotated[
+        str | None, typer.Option(help="Push images here, where the cluster is not kind's; default: the last `up`'s.")
+    ] = None,
+) -> None:
+    """Bring every edit of a step or a pipeline into the cluster within seconds, until Ctrl-C."""
+    way = loop.way(context=context, registry=registry)
+    if not once:
+        loop.watch(way)
+    elif not loop.once(way):
+        raise typer.Exit(1)
+
+
+@skaffold.command("build")
+def skaffold_build() -> None:
+    """Build the image that $IMAGE names, from what its Dockerfile copies; push it if $PUSH_IMAGE is true."""
+    hooks.build()
+
+
+@skaffold.command("live")
+def skaffold_live() -> None:
+    """Load $SKAFFOLD_IMAGE into the kind cluster, and give it to the next pod of its step."""
+    hooks.live()
+
+
+@skaffold.command("dags")
+def skaffold_dags() -> None:
+    """Push the pipelines, if the release is there."""
+    hooks.dags()
