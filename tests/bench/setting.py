@@ -33,6 +33,8 @@ class Wish:
     """How long it is looked at."""
     hits: int = 10
     """Runs in which nothing has changed."""
+    edit_rounds: int = 5
+    """Of each way to build an image, and to bring an edit to a pod."""
 
 
 @dataclass(frozen=True)
