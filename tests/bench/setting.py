@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """How much to measure; the defaults take about half an hour on two cores."""
+    """How much to measure; the defaults take about an hour on two cores."""
 
     rounds: int = 5
     """Of each way to run one step."""
