@@ -1,10 +1,10 @@
 """From an edit of a step to the first pod that runs it: by `tidegate dev`, and by hand.
 
-An edit changes one line of a step's module, in a copy of the checkout. Then either `tidegate dev --once` is run there,
-or what a person would type: `docker build`, `kind load docker-image`, and the image's name patched into the ConfigMap
-`tidegate-steps`, out of which every step takes its image. At once a pod of that image is made, by the Kubernetes client
-and not by Airflow, whose scheduler would add its own seconds to both; the line that was edited is in its log, or the
-benchmark fails. The ways take turns, each with an edit of its own.
+An edit changes one line of a step's module, in a copy of the checkout. A `tidegate dev` that watches the copy brings it
+into the cluster; or `tidegate dev --once` does; or what a person would type: `docker build`, `kind load docker-image`,
+and the image's name patched into the ConfigMap `tidegate-steps`, out of which every step takes its image. Then a pod of
+that image is made, by the Kubernetes client and not by Airflow, whose scheduler would add its own seconds to each; the
+line that was edited is in its log, or the benchmark fails. The ways take turns, each with an edit of its own.
 
 Writes: the ConfigMap, which is set back; images in the engine and the node, and pods, which are removed.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import copy as copies
 import json
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.bench import bare, figures, hops, idle
-from tests.bench.builds import ratio, timed
+from tests.bench.builds import timed
 from tests.bench.step_overhead import turned
 from tests.bench.throwaway import BASE
 from tests.cluster import kills
@@ -26,18 +27,21 @@ from tidegate.cluster import commands, engine, images, kind, programs
 from tidegate.progress import console
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.bench.setting import Setting
     from tests.bench.throwaway import Copy
 
-DEV = ("dev", "--once")
-OURS, HAND = " ".join(["tidegate", *DEV]), "by hand"
-WAYS = (OURS, HAND)
+WATCHING, ONCE, HAND = "`tidegate dev`, watching", "`tidegate dev --once`", "by hand"
 EDITED = {"hello": "jobs/hello.py", "train_model": "jobs/train_model/__init__.py"}
 """Step -> the module that is edited: the smallest image, and the largest one of a step."""
 READY, POD, BOTH = "ready", "pod", "both"
 GOAL = 10.0
 """Seconds from the edit to the pod, at the median."""
 POD_SECONDS = 120.0
+BROUGHT_SECONDS = 300.0
+LOOK_SECONDS = 0.05
+"""Between two looks at the ConfigMap."""
 
 Samples = dict[str, dict[str, list[float]]]
 """What is measured -> way -> seconds, round by round."""
@@ -53,7 +57,7 @@ def measure(at: Setting, copy: Copy, *, rounds: int) -> dict[str, Samples]:
     found = {}
     for step, file in EDITED.items():
         with idle.held(at.kubectl, lambda config: config):
-            copy.tidegate(*DEV)  # what the checkout has changed since `up` counts for neither
+            _dev_once(at, copy)  # what the checkout has changed since `up` counts for none
             found[step] = _step(at, copy, step, rounds)
             copy.restore(file)
     return found
@@ -62,37 +66,75 @@ def measure(at: Setting, copy: Copy, *, rounds: int) -> dict[str, Samples]:
 def _step(at: Setting, copy: Copy, step: str, rounds: int) -> Samples:
     samples: Samples = {what: {way: [] for way in WAYS} for what in (READY, POD, BOTH)}
     for number in range(rounds):
-        for way in turned(WAYS, number):
-            ready, pod = _once(at, copy, step, way)
+        for way in turned(tuple(WAYS), number):
+            ready, pod = _round(at, copy, step, way)
             for what, seconds in ((READY, ready), (POD, pod), (BOTH, ready + pod)):
                 samples[what][way].append(seconds)
             console.print(f"  {step}, {way}: {ready:.1f} s, then {pod:.1f} s to the pod", markup=False)
     return samples
 
 
-def _once(at: Setting, copy: Copy, step: str, way: str) -> tuple[float, float]:
+def _round(at: Setting, copy: Copy, step: str, way: str) -> tuple[float, float]:
     """Seconds from an edit until the ConfigMap names an image that the node has, and from there to a pod's first line.
 
     The node forgets the image afterwards: each round begins with the same ones there.
     """
-    before, mark = _image_now(at, step), copy.edit(EDITED[step])
-    copy.note()
-    ready = timed(lambda: copy.tidegate(*DEV) if way == OURS else _by_hand(at, copy, step))
-    after = _image_now(at, step)
-    if after == before:
-        raise AssertionError(f"{way}: after an edit of {EDITED[step]} the ConfigMap still names {before}")
+    copy.restore(EDITED[step])
     try:
-        return ready, _pod(at, after, mark)
+        mark, ready = WAYS[way](at, copy, step)
     finally:
-        kills.in_node("crictl", "rmi", after)
+        copy.made.add(copy.references()[step])
+    image = _image(at, step)
+    try:
+        return ready, _pod(at, image, mark)
+    finally:
+        kills.in_node("crictl", "rmi", image)
 
 
-def _by_hand(at: Setting, copy: Copy, step: str) -> None:
+def _watched(at: Setting, copy: Copy, step: str) -> tuple[str, float]:
+    with copy.running("dev", "--context", at.kubectl.context, until="watching "):
+        before, mark = _image(at, step), copy.edit(EDITED[step])
+        return mark, timed(lambda: _wait_for_another(at, step, before))
+
+
+def _wait_for_another(at: Setting, step: str, before: str) -> None:
+    deadline = time.monotonic() + BROUGHT_SECONDS
+    while _image(at, step) == before:
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{BROUGHT_SECONDS:.0f} s after an edit the ConfigMap still names {before}")
+        time.sleep(LOOK_SECONDS)
+
+
+def _typed(at: Setting, copy: Copy, step: str) -> tuple[str, float]:
+    before, mark = _image(at, step), copy.edit(EDITED[step])
+    seconds = timed(lambda: _dev_once(at, copy))
+    if _image(at, step) == before:
+        raise AssertionError(f"after an edit and {ONCE} the ConfigMap still names {before}")
+    return mark, seconds
+
+
+def _dev_once(at: Setting, copy: Copy) -> None:
+    copy.tidegate("dev", "--once", "--context", at.kubectl.context)
+
+
+def _by_hand(at: Setting, copy: Copy, step: str) -> tuple[str, float]:
     image = next(one for one in images.listed(copy.root) if one.name == step)
-    ref = copy.docker_build(image, base=copy.references()[BASE])
+    base, mark = copy.references()[BASE], copy.edit(EDITED[step])
+    return mark, timed(lambda: _load_by_hand(at, step, copy.docker_build(image, base=base)))
+
+
+def _load_by_hand(at: Setting, step: str, ref: str) -> None:
     load: list[str] = [str(programs.program("kind")), "load", "docker-image", ref, f"--name={kind.NAME}"]
     commands.run(load, log="bench-load", env=engine.environment())
     idle.patch(at.kubectl, with_image(_config(at), step, ref))
+
+
+WAYS: dict[str, Callable[[Setting, Copy, str], tuple[str, float]]] = {
+    WATCHING: _watched,
+    ONCE: _typed,
+    HAND: _by_hand,
+}
+"""Way -> what edits a step and brings it: the text that the edit has put there, and the seconds it took."""
 
 
 def with_image(config: idle.Config, step: str, ref: str) -> idle.Config:
@@ -118,11 +160,11 @@ def explaining(pod: dict[str, Any], ref: str) -> dict[str, Any]:
 
 
 def _config(at: Setting) -> idle.Config:
-    found: idle.Config = at.kubectl.read("configmap", idle.CONFIG_MAP, namespace=STEPS_NAMESPACE)["data"]
+    found: idle.Config = at.pods.read_namespaced_config_map(idle.CONFIG_MAP, STEPS_NAMESPACE, _request_timeout=60).data
     return found
 
 
-def _image_now(at: Setting, step: str) -> str:
+def _image(at: Setting, step: str) -> str:
     return str(json.loads(_config(at)[step])["image"])
 
 
@@ -131,19 +173,29 @@ def show(found: dict[str, Samples]) -> str:
     if not found:
         return "From an edit to a pod: not measured, for images cannot be loaded into a cluster that is not of kind."
     rows = [
-        [step, f"`{way}`" if way == OURS else way, *(figures.spread(samples[what][way]) for what in samples), share]
+        [step, way, *(figures.spread(samples[what][way]) for what in samples), f"{_middle(samples, way, of=HAND):.2f}"]
         for step, samples in found.items()
-        for way, share in zip(WAYS, (ratio(samples[BOTH], of=HAND), ""), strict=True)
+        for way in WAYS
     ]
     headings = ["step", "way", "until an image is in the node and the ConfigMap", "until its pod's first line", "both"]
-    middles = {step: figures.spread(samples[BOTH][OURS]).middle for step, samples in found.items()}
-    told = ", ".join(f"{step} {x:.1f} s: {'met' if x <= GOAL else 'not met'}" for step, x in middles.items())
     return "\n\n".join(
         [
             "From an edit of one line of a step's module to the first pod that runs it, in seconds: min / median / max."
             " By hand: `docker build`, `kind load docker-image`, and the image's name patched into the ConfigMap"
             " `tidegate-steps`. The pod is a bare one, made when that is done; a scheduler would add its own seconds.",
-            figures.table([*headings, "ratio"], rows),
-            f"Goal: at most {GOAL:.0f} s at the median. {told}.",
+            figures.table([*headings, "of that by hand"], rows),
+            f"Goal: at most {GOAL:.0f} s at the median. {'; '.join(_verdict(found, way) for way in (WATCHING, ONCE))}.",
         ]
     )
+
+
+def _middle(samples: Samples, way: str, *, of: str = "") -> float:
+    """Median from the edit to the pod, in seconds or as a share of another way's."""
+    middle = figures.spread(samples[BOTH][way]).middle
+    return middle / figures.spread(samples[BOTH][of]).middle if of else middle
+
+
+def _verdict(found: dict[str, Samples], way: str) -> str:
+    middles = {step: _middle(samples, way) for step, samples in found.items()}
+    told = ", ".join(f"{step} {x:.1f} s, {'met' if x <= GOAL else 'not met'}" for step, x in middles.items())
+    return f"{way}: {told}"

@@ -10,11 +10,14 @@ from __future__ import annotations
 import re
 import secrets
 import shutil
+import subprocess
 import sys
 import tempfile
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 from typing import TYPE_CHECKING
 
 import yaml
@@ -31,6 +34,8 @@ DOCSTRING = re.compile(r'"""(\(edit \w+\) )?')
 """How a module begins, with what an edit has put there."""
 ROOT_OF_ALL = re.compile(r"^(FROM .*\n)(RUN echo \w+ > /etc/edit\n)?", re.MULTILINE)
 """How the Dockerfile of `BASE` begins, with what an edit has put there."""
+START_SECONDS = 300.0
+"""For a program to say that it is ready."""
 
 
 @dataclass
@@ -88,6 +93,18 @@ class Copy:
         """Run this copy's own program."""
         commands.run([sys.executable, "-m", "tidegate", *words], log="bench-tidegate", cwd=self.root)
 
+    @contextmanager
+    def running(self, *words: str, until: str) -> Iterator[None]:
+        """The copy's own program, from the moment that it prints a line that begins with `until`."""
+        command = [sys.executable, "-m", "tidegate", *words]
+        with subprocess.Popen(command, cwd=self.root, stdout=PIPE, stderr=STDOUT, text=True) as process:
+            try:
+                _read(process, until)
+                yield
+            finally:
+                process.terminate()
+                process.communicate()
+
     def docker_build(self, image: images.Image, *, base: str | None = None) -> str:
         """What a person types to build one image; returns its reference."""
         ref = f"{image.repository}:bench-{self.state}"
@@ -96,6 +113,19 @@ class Copy:
         self.made.add(ref)
         commands.run(command, log="bench-docker", env={"DOCKER_BUILDKIT": "1"}, cwd=self.root)
         return ref
+
+
+def _read(process: subprocess.Popen[str], until: str) -> None:
+    late, said = threading.Timer(START_SECONDS, process.kill), []
+    late.start()
+    try:
+        for line in process.stdout or ():
+            said.append(line)
+            if line.startswith(until):
+                return
+    finally:
+        late.cancel()
+    raise AssertionError(f"no line began with {until!r}, in {START_SECONDS:.0f} s or until it ended:\n{''.join(said)}")
 
 
 @contextmanager
