@@ -9,7 +9,6 @@ Again: an engine that answers is used as it is; one that was killed is started o
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import shutil
@@ -95,15 +94,9 @@ def docker() -> str:
     """Return a docker command that builds with BuildKit; `DOCKER_BUILDKIT=1 <it> build` is how to ask for that.
 
     Debian's docker 20.10 has BuildKit inside, a newer one needs the buildx plugin. Where a command without BuildKit is
-    all there is, buildx is built from its Go module and put behind a wrapper of the same name. What is found holds for
-    this process: to ask every docker command takes as long as a build in which nothing has changed.
+    all there is, buildx is built from its Go module and put behind a wrapper of the same name.
     """
-    return _building(tuple(_on_path("docker")))
-
-
-@functools.cache
-def _building(commands_found: tuple[Path, ...]) -> str:
-    found = [path for path in commands_found if _answers(path)]
+    found = [path for path in _on_path("docker") if _answers(path)]
     for path in found:
         if _has_buildkit(path):
             return str(path)
