@@ -1,8 +1,8 @@
 """A throwaway copy of the checkout, where a line can be edited and images built, and nothing of ours is touched.
 
-Reads: the tracked files, as they stand. Writes: a folder for temporary files outside of the checkout; images of edits
-in the engine, which are removed at the end (Docker's build cache forgets their layers by itself, the oldest first).
-Again: each edit is one that never was before, so that no cache knows what comes of it.
+Reads: the files that git does not ignore, as they stand. Writes: a folder for temporary files outside of the checkout;
+images of edits in the engine, which are removed at the end (Docker's build cache forgets their layers by itself, the
+oldest first). Again: each edit is one that never was before, so that no cache knows what comes of it.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ DOCSTRING = re.compile(r'"""(\(edit \w+\) )?')
 """How a module begins, with what an edit has put there."""
 ROOT_OF_ALL = re.compile(r"^(FROM .*\n)(RUN echo \w+ > /etc/edit\n)?", re.MULTILINE)
 """How the Dockerfile of `BASE` begins, with what an edit has put there."""
+UNIGNORED = ("--cached", "--others", "--exclude-standard")
 START_SECONDS = 300.0
 """For a program to say that it is ready."""
 
@@ -132,7 +133,7 @@ def _read(process: subprocess.Popen[str], until: str) -> None:
 def copy() -> Iterator[Copy]:
     """A copy for the length of a block."""
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        for name in commands.output(["git", "-C", str(ROOT), "ls-files", "-z"]).rstrip("\0").split("\0"):
+        for name in commands.output(["git", "-C", str(ROOT), "ls-files", "-z", *UNIGNORED]).rstrip("\0").split("\0"):
             if (ROOT / name).is_file():
                 (Path(folder) / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, Path(folder) / name)

@@ -159,6 +159,17 @@ def test_a_step_gets_another_image_and_keeps_the_rest() -> None:
     }
 
 
+def test_an_image_is_forgotten_by_all_its_names() -> None:
+    listing = """\
+REF                                 TYPE                                       DIGEST    SIZE      PLATFORMS   LABELS
+docker.io/tidegate/hello:bench-1    application/vnd.oci.image.manifest.v1+json sha256:aa 186.4 MiB linux/amd64 -
+docker.io/tidegate/hello:2          application/vnd.oci.image.manifest.v1+json sha256:bb 186.4 MiB linux/amd64 -
+sha256:cc                           application/vnd.oci.image.manifest.v1+json sha256:aa 186.4 MiB linux/amd64 -
+"""
+    found = edits.names(listing, "docker.io/tidegate/hello:bench-1")
+    assert found == ["docker.io/tidegate/hello:bench-1", "sha256:cc"]
+
+
 def test_a_pod_that_explains_itself_is_the_same_but_for_image_and_words() -> None:
     pod = {"spec": {"containers": [{"name": "step", "image": "old", "env": [{"name": "A", "value": "1"}]}]}}
     made = edits.explaining(pod, "new")
