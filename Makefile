@@ -29,7 +29,7 @@ down: $(INSTALLED) ## remove all that `make up` made, except the cache
 test: $(INSTALLED) ## every rung of tests, or some [RUNGS="static jobs"]
 	@$(BIN)/python tests/run.py $(RUNGS)
 
-bench: $(INSTALLED) ## figures of the cluster that runs, half an hour [NAMES="step_overhead --rounds 3"]
+bench: $(INSTALLED) ## figures of the cluster that runs, an hour [NAMES="step_overhead --rounds 3"]
 	@$(BIN)/python -m tests.bench.run $(NAMES)
 
 dedup: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed [SIZES="10_000 100_000"]

@@ -46,6 +46,10 @@ class Batch:
     seconds: float
     succeeded: int
     count: int
+    start: datetime
+    """Of the first request."""
+    names: tuple[str, ...]
+    """Of the pods, which are there until the block ends."""
 
 
 def template(kubectl: Kubectl, airflow: Airflow) -> dict[str, Any]:
@@ -98,7 +102,8 @@ def batch(
             )
             lives = timeline.lives()
         last = max(one.times["ended"] for one in lives)
-        yield Batch((last - start).total_seconds(), sum(one.succeeded for one in lives), count)
+        ended = sum(one.succeeded for one in lives)
+        yield Batch((last - start).total_seconds(), ended, count, start, tuple(one.name for one in lives))
     finally:
         remove_pods(kubectl, selector)
 

@@ -98,14 +98,15 @@ def wait_settled(api: Airflow, run_id: str) -> None:
 def held(kubectl: Kubectl, change: Callable[[Config], Config]) -> Iterator[None]:
     """The ConfigMap of steps changed while the block runs."""
     before = kubectl.read("configmap", CONFIG_MAP, namespace=STEPS_NAMESPACE)["data"]
-    _patch(kubectl, change(copy.deepcopy(before)))
+    patch(kubectl, change(copy.deepcopy(before)))
     try:
         yield
     finally:
-        _patch(kubectl, before)
+        patch(kubectl, before)
 
 
-def _patch(kubectl: Kubectl, data: Config) -> None:
+def patch(kubectl: Kubectl, data: Config) -> None:
+    """Set keys of the ConfigMap of steps."""
     where = ("--namespace", STEPS_NAMESPACE, "--type", "merge")
     kubectl.text("patch", "configmap", CONFIG_MAP, *where, "--patch", json.dumps({"data": data}))
 

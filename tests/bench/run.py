@@ -7,6 +7,7 @@ replaced. Exit: 0 when everything that was asked for has run; a goal that is not
   fan_out        many no-op steps at once, against as many bare pods; and the requests that makes
   idle           what the triggerer uses while many steps wait
   hit            the steps of `petrol` when nothing has changed: recorded results, no pods
+  images         sizes and build times of the images, and the time from an edit to a pod that runs it
 
 The report has a part `dedup` too; it needs no cluster, and is measured by `python -m tests.bench.dedup`.
 """
@@ -17,7 +18,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from tests.bench import fan_out, hit, idle, report, step_overhead
+from tests.bench import fan_out, hit, idle, images, report, step_overhead
 from tests.bench.dedup import table as dedup
 from tests.bench.setting import Setting, Wish, setting
 from tidegate.cli import state
@@ -32,12 +33,14 @@ MEASURE: dict[str, Callable[[Setting], Any]] = {
     "fan_out": fan_out.measure,
     "idle": idle.measure,
     "hit": hit.measure,
+    "images": images.measure,
 }
 SHOW: dict[str, Callable[[Any], str]] = {
     "step_overhead": step_overhead.show,
     "fan_out": fan_out.show,
     "idle": idle.show,
     "hit": hit.show,
+    "images": images.show,
     "dedup": dedup.show,
 }
 
@@ -54,12 +57,13 @@ def arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--waiting", type=int, default=Wish.waiting, help="steps of idle (default %(default)s)")
     parser.add_argument("--idle-seconds", type=float, default=Wish.idle_seconds, help="default %(default)s")
     parser.add_argument("--hits", type=int, default=Wish.hits, help="runs of hit (default %(default)s)")
+    parser.add_argument("--edit-rounds", type=int, default=Wish.edit_rounds, help="of images (default %(default)s)")
     parser.add_argument("--context", help="kubeconfig context; default: that of the last `up`")
     found = parser.parse_args(words)
     if unknown := sorted(set(found.names) - set(MEASURE)):
         parser.error(f"no benchmark called {', '.join(unknown)}; want some of {', '.join(MEASURE)}")
-    if min(found.rounds, found.fan_rounds, found.waiting, found.hits) < 1:
-        parser.error("--rounds, --fan-rounds, --waiting and --hits are at least 1")
+    if min(found.rounds, found.fan_rounds, found.waiting, found.hits, found.edit_rounds) < 1:
+        parser.error("--rounds, --fan-rounds, --waiting, --hits and --edit-rounds are at least 1")
     return found
 
 
@@ -88,7 +92,9 @@ def measure(at: Setting, names: Sequence[str]) -> dict[str, str]:
 def main(words: Sequence[str]) -> int:
     """Measure, and say where the report is."""
     asked = arguments(words)
-    wish = Wish(asked.rounds, asked.fan_rounds, asked.sizes, asked.waiting, asked.idle_seconds, asked.hits)
+    wish = Wish(
+        asked.rounds, asked.fan_rounds, asked.sizes, asked.waiting, asked.idle_seconds, asked.hits, asked.edit_rounds
+    )
     names = [name for name in MEASURE if not asked.names or name in asked.names]
     with setting(state.context(asked.context), wish) as at:
         faults = measure(at, names)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wish:
-    """How much to measure; the defaults take about half an hour on two cores."""
+    """How much to measure; the defaults take about an hour on two cores."""
 
     rounds: int = 5
     """Of each way to run one step."""
@@ -33,6 +33,8 @@ class Wish:
     """How long it is looked at."""
     hits: int = 10
     """Runs in which nothing has changed."""
+    edit_rounds: int = 5
+    """Of each way to build an image, and to bring an edit to a pod."""
 
 
 @dataclass(frozen=True)

@@ -175,11 +175,16 @@ def test_the_goal_of_hits_is_for_the_median_of_all_tasks() -> None:
 
 def test_the_report_says_of_when_each_part_is_and_what_is_missing() -> None:
     record = {"when": "2026-01-01 00:00 UTC", "where": "2 cores", "figures": overhead()}
-    records = {"step_overhead": record, "fan_out": None, "idle": None, "hit": None, "dedup": record}
+    records = {"step_overhead": record, "fan_out": None, "idle": None, "hit": None, "images": None, "dedup": record}
     records["dedup"] = record | {"figures": {"sizes": [], "febrl": []}}
     said = report.text(run.SHOW, records, {"idle": "Fault: no triggerer\nmore"})
     assert "## step_overhead\n\n2026-01-01 00:00 UTC, 2 cores." in said
-    left = ("`fan_out` has not run.", "`hit` has not run.", "`idle` failed when it last ran: Fault: no triggerer")
+    left = (
+        "`fan_out` has not run.",
+        "`hit` has not run.",
+        "`images` has not run.",
+        "`idle` failed when it last ran: Fault: no triggerer",
+    )
     assert said.endswith("".join(f"- {line}\n" for line in left))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.images.sizes import budget
 from tidegate.cluster import engine, images
 
 if TYPE_CHECKING:
@@ -18,11 +19,6 @@ ROOT = Path(__file__).resolve().parents[2]
 STEPS = sorted(path.stem for path in (ROOT / "jobs").iterdir() if not path.name.startswith(("_", ".")))
 PYTHONS = ["airflow", *STEPS]
 """Images with frozen requirements of their own."""
-
-LARGE = {"train_model": 600, "upload_model": 600, "make_people": 300, "dedup_people": 400}
-"""Images with ML libraries or Arrow, and the MB they may add to the base's root; the other steps may add `SMALL`."""
-
-SMALL, AIRFLOW, STANDIN = 150, 700, 60
 
 
 def pinned(image: str) -> dict[str, str]:
@@ -92,10 +88,10 @@ def test_bytecode_is_compiled_when_the_image_is_built(facts: Facts, image: str) 
 
 @pytest.mark.parametrize("image", PYTHONS)
 def test_an_image_keeps_to_its_size(size: Size, image: str) -> None:
-    budget = AIRFLOW if image == "airflow" else LARGE.get(image, SMALL)
-    added = size(image) - size("base")
-    print(f"{image}: {added:.0f} MB on top of base, of {budget}")  # noqa: T201 - a figure people want to see
-    assert 0 < added <= budget
+    added, most = size(image) - size("base"), budget(image)
+    print(f"{image}: {added:.0f} MB on top of base, of {most}")  # noqa: T201 - a figure people want to see
+    assert most
+    assert 0 < added <= most
 
 
 def test_the_entrypoint_runs_what_it_is_given(run: Run) -> None:
@@ -152,4 +148,4 @@ def test_a_stand_in_that_is_told_nothing_names_what_it_wants(run: Run, size: Siz
     done = run(image)
     assert done.returncode == 1
     assert wanted in done.stderr
-    assert size(image) - size("base") <= STANDIN
+    assert size(image) - size("base") <= (budget(image) or 0)
