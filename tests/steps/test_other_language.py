@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEP = "count_lines"
-COMMAND = ["sh", str(ROOT / "tests" / "jobs" / "contract" / f"{STEP}.sh")]
+COMMAND = ["sh", str(ROOT / "docs" / "examples" / STEP / f"{STEP}.sh")]
 
 
 def run(store: Path, *, run_id: str, data: str = "text") -> StepRun:
