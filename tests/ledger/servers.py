@@ -75,6 +75,7 @@ def mariadb() -> Iterator[str]:
                 install,
                 "--no-defaults",
                 f"--datadir={data}",
+                f"--tmpdir={folder}",
                 "--skip-test-db",
                 "--auth-root-authentication-method=normal",
             ]
@@ -86,6 +87,7 @@ def mariadb() -> Iterator[str]:
             server,
             "--no-defaults",
             f"--datadir={data}",
+            f"--tmpdir={folder}",
             f"--socket={folder / 's'}",
             f"--init-file={folder / 'init.sql'}",
         ]
