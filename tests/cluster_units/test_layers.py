@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,8 @@ class Machine:
                 return "\n".join(self.ids[ref] for ref in refs) + "\n"
             case ["get", "nodes", "--name=c"]:
                 return "\n".join(self.nodes)
+            case ["inspect", "--format={{.State.Pid}}", _]:
+                return "0\n"  # no process has that number
             case ["exec", node, "sh", "-c", _]:
                 names, blobs = self.nodes[node]
                 return "\n".join([*sorted(names), nodes.APART, *sorted(blobs)]) + "\n"
@@ -205,6 +208,23 @@ def test_a_node_that_refuses_twice_is_told(machine: Machine) -> None:
     machine.refuses = 2
     with pytest.raises(CommandFailed, match="not found"):
         images.load([HELLO], cluster="c")
+
+
+@pytest.mark.parametrize(("hostname", "listens"), [("one", True), ("another", True), ("one", False)])
+def test_a_node_of_this_machine_is_entered_and_any_other_asked_by_way_of_the_engine(
+    hostname: str, listens: bool, machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "0" / "root"
+    (root / "etc").mkdir(parents=True)
+    (root / "etc" / "hostname").write_text(f"{hostname}\n")
+    (root / nodes.SOCKET).parent.mkdir(parents=True)
+    monkeypatch.chdir((root / nodes.SOCKET).parent)  # the path of a socket is at most 107 bytes long
+    monkeypatch.setattr(nodes.shutil, "which", lambda name: f"/usr/bin/{name}")
+    with socket.socket(socket.AF_UNIX) as server:
+        if listens:
+            server.bind("containerd.sock")
+        entered = nodes.within("one", processes=tmp_path)[0] == "nsenter"
+    assert entered is (hostname == "one" and listens)
 
 
 @pytest.mark.parametrize(
