@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.cluster import left
 from tidegate.cli import release, state
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE
 from tidegate.cli.pods import unready
@@ -133,11 +134,5 @@ def test_no_secret_stands_in_a_pod_a_config_map_or_a_log(
     secrets = passwords(kubectl)
     objects = kubectl.text("get", "pods,configmaps,jobs,events", "--namespace", namespace, "-o", "json")
     assert holders(objects, secrets) == []
-    for pod in kubectl.items("pods", namespace=namespace):
-        assert holders(logs(kubectl, pod), secrets) == [], pod["metadata"]["name"]
-
-
-def logs(kubectl: Kubectl, pod: dict[str, Any]) -> str:
-    metadata = pod["metadata"]
-    arguments = ("--namespace", metadata["namespace"], "--all-containers", "--ignore-errors")
-    return kubectl.text("logs", metadata["name"], *arguments)
+    for name, printed in left.logs(kubectl, namespace):
+        assert holders(printed, secrets) == [], name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cluster import weather
+from tests.cluster import left, weather
 from tests.jobs.weather import NAMES, assert_whole
 from tidegate.cli import runs
 from tidegate.cli.kubectl import NAMESPACE, STEPS_NAMESPACE
@@ -89,10 +89,7 @@ def left_in_kubernetes(kubectl: Kubectl) -> Iterator[tuple[str, str]]:
     for namespace in (NAMESPACE, STEPS_NAMESPACE):
         kinds = "pods,configmaps,deployments,statefulsets,jobs,events,serviceaccounts"
         yield namespace, kubectl.text("get", kinds, "--namespace", namespace, "--output", "json")
-        for pod in kubectl.items("pods", namespace=namespace):
-            name = pod["metadata"]["name"]
-            arguments = ("--namespace", namespace, "--all-containers", "--ignore-errors")
-            yield f"log of {name}", kubectl.text("logs", name, *arguments)
+        yield from ((f"log of {name}", printed) for name, printed in left.logs(kubectl, namespace))
 
 
 def test_the_keys_are_in_nothing_that_the_runs_left_behind(
