@@ -42,8 +42,8 @@ class World:
                 return "kind-current\n"
         raise AssertionError(words)
 
-    def build(self, *, only: Collection[str]) -> dict[str, str]:
-        self.calls.append(f"build {' '.join(only)}")
+    def build(self, *, only: Collection[str] | None = None) -> dict[str, str]:
+        self.calls.append(f"build {' '.join(only or ['all'])}")
         return {name: f"tidegate/{name}:1" for name in ("base", "hello")}
 
     def load(self, refs: Collection[str], *, cluster: str) -> list[str]:
@@ -115,8 +115,18 @@ def test_where_nothing_is_installed_yet_it_is_loaded_only(world: World) -> None:
     assert world.calls[-1] == f"load {LIVE} into there"
 
 
-def test_another_cluster_is_left_to_skaffold(world: World) -> None:
-    call("live", SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="elsewhere")
+def test_what_skaffold_did_not_build_is_loaded_before_helm_names_it(world: World) -> None:
+    call("load", SKAFFOLD_KUBE_CONTEXT="kind-there")
+    names = [f"tidegate/{name}" for name in ("base", "hello")]
+    tagged = [f"tag {name}:1 {name}:{ID}" for name in names]
+    assert world.calls == ["build all", *tagged, f"load {' '.join(f'{name}:{ID}' for name in names)} into there"]
+    deployed = yaml.safe_load((ROOT / "skaffold.yaml").read_text(encoding="utf-8"))["deploy"]["helm"]["hooks"]
+    assert deployed["before"] == [{"host": {"command": ["make", "-s", "skaffold-load"]}}]
+
+
+@pytest.mark.parametrize("name", ["live", "load"])
+def test_another_cluster_is_left_to_skaffold(name: str, world: World) -> None:
+    call(name, SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="elsewhere")
     assert world.calls == []
 
 
@@ -136,7 +146,7 @@ def test_called_by_hand_it_says_who_calls_it(world: World) -> None:
 def test_every_command_of_skaffold_yaml_is_one_of_ours() -> None:
     text = (ROOT / "skaffold.yaml").read_text(encoding="utf-8")
     named = set(re.findall(r"skaffold-([a-z]+)", text))
-    assert named == {"build", "live", "dags"}
+    assert named == {"build", "live", "load", "dags"}
     for name in named:
         assert CliRunner().invoke(app, ["skaffold", name, "--help"]).exit_code == 0
 

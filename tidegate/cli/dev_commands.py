@@ -45,6 +45,12 @@ def skaffold_live() -> None:
     hooks.live()
 
 
+@skaffold.command("load")
+def skaffold_load() -> None:
+    """Load every image that the kind cluster lacks, before helm names them."""
+    hooks.load()
+
+
 @skaffold.command("dags")
 def skaffold_dags() -> None:
     """Push the pipelines, if the release is there."""

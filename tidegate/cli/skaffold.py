@@ -47,6 +47,19 @@ def live() -> None:
         console.print(f"{_name(built)}: its next pod runs {ref}", markup=False, soft_wrap=True)
 
 
+def load() -> None:
+    """Bring every image into the kind cluster under the name that helm is about to be given.
+
+    Those that skaffold finds in its own cache are not built, so nothing has brought them. Where the cluster is not
+    kind's, its nodes pull.
+    """
+    context = _context()
+    if not context.startswith(dev.KIND):
+        return
+    refs = [_by_id(ref) for ref in images.build().values()]
+    images.load(refs, cluster=context.removeprefix(dev.KIND))
+
+
 def dags() -> None:
     """Push the pipelines where there is a git server to push them to."""
     context = _context()
