@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from tidegate.cli import app, live_steps, skaffold
 from tidegate.cluster import commands, engine, images, kind, standins
+from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import ROOT
 
 if TYPE_CHECKING:
@@ -128,6 +129,16 @@ def test_what_skaffold_did_not_build_is_loaded_before_helm_names_it(world: World
 def test_another_cluster_is_left_to_skaffold(name: str, world: World) -> None:
     call(name, SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="elsewhere")
     assert world.calls == []
+
+
+def test_a_git_server_that_is_away_does_not_keep_skaffold_from_deploying(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> str:
+        raise ClusterError("no answer at git-server")
+
+    monkeypatch.setattr(skaffold, "push_dags", away)
+    call("dags", SKAFFOLD_KUBE_CONTEXT="kind-there")
 
 
 def test_the_context_is_that_of_the_last_deployment_else_kubectls(world: World) -> None:

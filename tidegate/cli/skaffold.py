@@ -15,6 +15,7 @@ from tidegate.cli.fault import Fault
 from tidegate.cli.git_push import push_dags
 from tidegate.cli.kubectl import Kubectl
 from tidegate.cluster import cache, commands, engine, images, kind, standins
+from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.programs import program
 from tidegate.cluster.project import ROOT
 from tidegate.progress import console
@@ -61,10 +62,18 @@ def load() -> None:
 
 
 def dags() -> None:
-    """Push the pipelines where there is a git server to push them to."""
+    """Push the pipelines where there is a git server to push them to.
+
+    One that does not answer stops nothing: the deployment that comes next may mend it, and pushes again.
+    """
     context = _context()
-    if live_steps.exists(Kubectl(context)):
+    if not live_steps.exists(Kubectl(context)):
+        return
+    try:
         commit = push_dags(Kubectl(context), ROOT / "dags")
+    except ClusterError as fault:
+        console.print(f"pipelines: not pushed: {fault}", markup=False, soft_wrap=True)
+    else:
         console.print(f"pipelines: commit {commit[:12]}" if commit else "pipelines: nothing has changed")
 
 
