@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.steps.scene import RUN, RUNNING, Scene, done, oom, play
+from tidegate.airflow.attempts import unfinished
 from tidegate.airflow.failures import Succeeded
 
 
@@ -167,3 +168,21 @@ async def abandoned(scene: Scene, was: str) -> str:
     await asyncio.wait({first})
     await scene.pods.settle(name, settled(was))
     return name
+
+
+@pytest.mark.parametrize(
+    ("status", "may"),
+    [
+        ({"phase": "Pending"}, True),
+        (RUNNING, True),
+        ({**done(), "phase": "Running"}, False),
+        ({**oom(), "phase": "Running"}, False),
+        (done(), False),
+        ({"phase": "Failed"}, False),
+    ],
+)
+def test_a_pod_whose_container_has_ended_does_nothing_more_whatever_its_phase(
+    status: dict[str, Any], may: bool
+) -> None:
+    """The phase follows later; whoever takes up the same work then would delete a pod whose log people read."""
+    assert unfinished({"metadata": {"name": "x"}, "status": status}) is may

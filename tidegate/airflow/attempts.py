@@ -148,8 +148,11 @@ def does_the_same(pod: Pod, wanted: Pod) -> bool:
 
 
 def unfinished(pod: Pod) -> bool:
-    """Whether a pod may still do something."""
-    return pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
+    """Whether a pod may still do something: its phase tells the end up to seconds after its container has ended."""
+    status = pod.get("status", {})
+    states = [container.get("state", {}) for container in status.get("containerStatuses") or ()]
+    ended = bool(states) and all("terminated" in state for state in states)
+    return not ended and status.get("phase") not in {"Succeeded", "Failed"}
 
 
 def more_memory(now: str, *, cap: str) -> str:
