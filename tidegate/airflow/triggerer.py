@@ -18,7 +18,6 @@ import math
 import selectors
 import sys
 import time
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -26,6 +25,8 @@ import attrs
 from airflow.configuration import conf
 from airflow.jobs import triggerer_job_runner as airflows
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor, messages
+
+from tidegate.airflow.preloaded import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,15 +170,13 @@ def hurry() -> bool:
     return True
 
 
-def warm() -> None:
-    """Import what the first step would have to wait for, in the process that the others are forked from."""
-    for name in ("tidegate.airflow.trigger", "tidegate.step.stores"):
-        import_module(name)
+WARM = ("tidegate.airflow.trigger", "tidegate.step.stores")
+"""What the first step would have to wait for; loaded in the process that the others are forked from."""
 
 
 if __name__ == "__main__":
     hurry()
-    warm()
+    load(WARM)
     from airflow.__main__ import main
 
     sys.argv = ["airflow", "triggerer", *sys.argv[1:]]

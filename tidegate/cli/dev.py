@@ -25,7 +25,7 @@ from tidegate.cluster.project import ROOT
 from tidegate.progress import console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Set
     from pathlib import Path
 
 out = Console(highlight=False)
@@ -161,7 +161,7 @@ def _images(way: Way) -> bool:
     """Bring the steps whose files changed, one after the other: the first is there before the last is built."""
     refs = images.references(registry=way.registry)
     steps, now = release.steps(refs), live_steps.images(way.kubectl)
-    for name in _behind(way, refs, steps.keys() - now.keys()):
+    for name in _behind(way, refs, steps.keys(), now.keys()):
         _say(f"{name} {BY_UP}")
     changed = [name for name in steps if now.get(name, steps[name]) != steps[name]]
     done = [_told(partial(_step, way, name)) for name in changed]
@@ -180,14 +180,14 @@ def _step(way: Way, name: str) -> bool:
     return True
 
 
-def _behind(way: Way, refs: Mapping[str, str], unknown: Collection[str]) -> list[str]:
+def _behind(way: Way, refs: Mapping[str, str], steps: Set[str], known: Set[str]) -> list[str]:
     """Images that run all the time and are other ones here, and steps that the release does not have."""
     running = release.images(way.kubectl)
-    others = {name: ref for name, ref in refs.items() if name not in release.steps(refs)}
+    others = {name: ref for name, ref in refs.items() if name not in steps}
     deployed = {ref.rpartition(":")[0] for ref in running}
     return [
         *(name for name, ref in others.items() if ref not in running and ref.rpartition(":")[0] in deployed),
-        *sorted(unknown),
+        *sorted(steps - known),
     ]
 
 

@@ -22,7 +22,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from tidegate.cluster import commands, engine
+from tidegate.cluster import commands, engine, registries
 from tidegate.cluster.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -68,10 +68,9 @@ class Stored:
 
 def containerd_name(ref: str) -> str:
     """The name under which containerd keeps `ref`: with its registry, and `library/` where it has one part only."""
-    first, _, rest = ref.partition("/")
-    if rest and (first == "localhost" or set(".:") & set(first)):
+    if ref.startswith(f"{registries.host(ref)}/"):
         return ref
-    return f"docker.io/{ref}" if rest else f"docker.io/library/{ref}"
+    return f"{registries.DEFAULT}/{ref}" if "/" in ref else f"{registries.DEFAULT}/library/{ref}"
 
 
 def stored(refs: Sequence[str]) -> list[Stored]:
