@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from tidegate.cluster import archives, cache, kind, node_image
+from tidegate.cluster import archives, cache, commands, kept_images, kind, node_image
 from tidegate.cluster.errors import ClusterError
 from tidegate.cluster.project import AIRGAP, ROOT
 
@@ -31,6 +31,19 @@ def test_only_an_airgapped_cluster_goes_without_kinds_cni() -> None:
     assert "disableDefaultCNI" not in stock["networking"]
     assert airgap["networking"].pop("disableDefaultCNI") is True
     assert airgap == stock
+
+
+def test_what_is_kept_of_images_is_where_containerd_looks(tmp_path: Path) -> None:
+    settings = yaml.safe_load(kind.configuration(TEXT, name="x", mode="airgap", kept=tmp_path))
+    mounts = [node.pop("extraMounts") for node in settings["nodes"]]
+    assert mounts == [[{"hostPath": str(tmp_path), "containerPath": "/var/lib/containerd"}]]
+    assert settings == yaml.safe_load(kind.configuration(TEXT, name="x", mode="airgap"))
+
+
+def test_nothing_is_kept_by_an_engine_that_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "run", lambda *_, **__: pytest.fail("no container is to be started"))
+    assert kept_images.ready("x", "tidegate/node:1", refs=[]) is None
+    assert not (cache.root() / "nodes").exists()
 
 
 def test_patches_are_yaml_with_a_kind_that_kubeadm_knows() -> None:

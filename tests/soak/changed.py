@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tidegate.cli.kubectl import Kubectl
 
 HELM_SECONDS, READY_SECONDS = 1300, 900.0
+WAIT = ("--wait", "--timeout=20m", "--force-conflicts")
+"""Other tests scale what is the release's: helm takes that back, as `tidegate up` has it do."""
 
 
 def helm(kubectl: Kubectl, *words: str) -> str:
@@ -39,9 +41,9 @@ def changed(kubectl: Kubectl, values: Path) -> Iterator[None]:
     found, _ = chart.find_airflow_chart()
     words = (str(chart.stage(found)), "--reset-then-reuse-values", f"--values={values}")
     try:
-        helm(kubectl, "upgrade", release.NAME, *words, "--wait", "--timeout=20m")
+        helm(kubectl, "upgrade", release.NAME, *words, *WAIT)
         pods.wait_ready(kubectl, seconds=READY_SECONDS)
         yield
     finally:
-        helm(kubectl, "rollback", release.NAME, before, "--wait", "--timeout=20m")
+        helm(kubectl, "rollback", release.NAME, before, *WAIT)
         pods.wait_ready(kubectl, seconds=READY_SECONDS)

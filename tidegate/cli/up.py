@@ -77,7 +77,7 @@ def up(wish: Wish) -> list[runs.Ran]:
             return _pipelines(_answering(wish.context), wish, refs=_pushed(str(wish.registry)))
         _engine()
         if wish.cluster_only:
-            kind.ensure()
+            kind.ensure(refs=images.references().values())
             return []
         with ExitStack() as stack:
             refs, arriving = _cluster_with_images(stack)
@@ -121,7 +121,7 @@ def _cluster_with_images(stack: ExitStack) -> tuple[dict[str, str], Future[list[
     Returns image name -> reference, and what the steps' images are loaded by.
     """
     beside = stack.enter_context(ThreadPoolExecutor(1))
-    cluster = kind.ensure()
+    cluster = kind.ensure(refs=images.references().values())
     if cluster.mode == "airgap":
         standins.ensure()
     refs = images.build()

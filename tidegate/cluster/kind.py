@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 import yaml
 
-from tidegate.cluster import cache, commands, engine, host, kubeconfig, node_image, programs, standins
+from tidegate.cluster import cache, commands, engine, host, kept_images, kubeconfig, node_image, programs, standins
 from tidegate.cluster.errors import ClusterError, CommandFailed
 from tidegate.cluster.project import ROOT
 from tidegate.progress import progress
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 Mode = Literal["stock", "airgap"]
@@ -65,8 +66,11 @@ def mode() -> Mode:
     return cast("Mode", asked)
 
 
-def ensure(*, name: str = NAME, mode: Mode | None = None) -> Cluster:
-    """Return the cluster of that name, healthy; the engine must run. Nothing is done to one that is healthy already."""
+def ensure(*, name: str = NAME, mode: Mode | None = None, refs: Iterable[str] = ()) -> Cluster:
+    """Return the cluster of that name, healthy; the engine must run. Nothing is done to one that is healthy already.
+
+    `refs` are images of ours that the node may still have from the cluster before.
+    """
     with cache.lock(f"cluster-{name}"):
         cluster = Cluster(name, mode or _mode_of(name) or globals()["mode"]())
         if _exists(cluster):
@@ -74,7 +78,9 @@ def ensure(*, name: str = NAME, mode: Mode | None = None) -> Cluster:
                 return cluster
             with progress.phase(f"Delete the broken cluster {name}"):
                 _delete(cluster)
-        _create(cluster)
+            if _known(name).get("complete"):
+                kept_images.begin_anew(name)
+        _create(cluster, refs)
         return cluster
 
 
@@ -119,18 +125,24 @@ def down(*, name: str = NAME) -> None:
     engine.stop()
 
 
-def configuration(text: str, *, name: str, mode: Mode) -> str:
-    """Return kind's configuration for a cluster: the file's text, its name and, airgapped, without kind's own CNI."""
+def configuration(text: str, *, name: str, mode: Mode, kept: Path | None = None) -> str:
+    """Return kind's configuration for a cluster: the file's text and its name; airgapped, without kind's own CNI.
+
+    `kept` is a folder for what the node keeps of images, instead of one that goes with the node.
+    """
     settings = yaml.safe_load(text)
     settings["name"] = name
     if mode == "airgap":
         settings["networking"]["disableDefaultCNI"] = True
+    if kept:
+        settings["nodes"][0]["extraMounts"] = [{"hostPath": str(kept), "containerPath": kept_images.INSIDE}]
     return str(yaml.safe_dump(settings, sort_keys=False))
 
 
-def _create(cluster: Cluster) -> None:
+def _create(cluster: Cluster, refs: Iterable[str]) -> None:
     image = node_image.ensure() if cluster.mode == "airgap" else STOCK_NODE
-    text = configuration((ROOT / "k8s" / "kind.yaml").read_text(), name=cluster.name, mode=cluster.mode)
+    kept = kept_images.ready(cluster.name, image, refs=refs) if cluster.mode == "airgap" else None
+    text = configuration((ROOT / "k8s" / "kind.yaml").read_text(), name=cluster.name, mode=cluster.mode, kept=kept)
     settings = cache.write(_settings(cluster.name), text)
     _remember(cluster)
     with progress.phase(f"Create the cluster {cluster.name} ({image})"):
@@ -139,6 +151,7 @@ def _create(cluster: Cluster) -> None:
             _kind(*command, log=f"kind-create-{cluster.name}")
         except CommandFailed:
             _delete(cluster)
+            kept_images.begin_anew(cluster.name)
             raise
     with progress.phase("Wait until the cluster's own pods are ready"):
         _wait_ready(cluster)

@@ -12,7 +12,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from tidegate.cluster import cache, commands, debian, engine, npm, programs
+from tidegate.cluster import cache, commands, debian, engine, kept_images, npm, programs
 from tidegate.cluster.errors import CommandFailed
 from tidegate.cluster.project import STANDINS
 from tidegate.progress import progress
@@ -140,6 +140,7 @@ def _ensure(item: StandIn) -> None:
             if modules:
                 shutil.copytree(modules, context / modules.name, symlinks=True)
             build(context, item.ref, labels={LABEL: item.ref, CONTENT: content}, log=f"image-{item.folder}")
+        kept_images.begin_anew()
 
 
 def _content(item: StandIn) -> str:
