@@ -30,6 +30,9 @@ DRAIN_SECONDS = 5.0
 REOPEN_SECONDS = 1.0
 """Pause before a stream that was cut is opened again."""
 
+ENDED_SECONDS = 4.0
+"""The same where it came to its end: most likely the container has ended, which is told a second or two later."""
+
 SWEEP_TRIES = 4
 """Times the final read is tried; a node that is gone never answers."""
 
@@ -69,10 +72,12 @@ class PodLog:
     async def _follow(self) -> None:
         """Stay on the stream; one that ends while its container runs was cut, and is taken up from the last line."""
         while True:
+            pause = REOPEN_SECONDS
             with suppress(*_CUT):
                 await self._read(follow=True)
+                pause = ENDED_SECONDS
             with suppress(TimeoutError):
-                async with asyncio.timeout(REOPEN_SECONDS):
+                async with asyncio.timeout(pause):
                     await self._over.wait()
                 return
 
