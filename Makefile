@@ -39,7 +39,7 @@ dedup: $(INSTALLED) ## people de-duplication beside its peers, no cluster needed
 soak: $(INSTALLED) ## kills everything in the cluster that runs, one by one, an hour [CELLS="triggerer and running"]
 	@$(BIN)/python -m pytest tests/soak/airflow_alone.py tests/soak/kills.py tests/soak/weather_faults.py tests/soak/lifecycle.py tests/soak/executors.py tests/soak/admission.py tests/soak/remote_logs.py -v --durations=5 $(if $(CELLS),-k '$(CELLS)')
 
-# Called by skaffold.yaml, with what it needs in the environment: build, live, load, dags.
+# Called by skaffold.yaml, with what it needs in the environment: build, load, dags.
 skaffold-%: $(INSTALLED)
 	@$(BIN)/tidegate skaffold $*
 

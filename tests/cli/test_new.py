@@ -191,7 +191,7 @@ def test_a_dry_run_says_what_it_would_write_and_writes_nothing(fresh: Path) -> N
     done = run(fresh, "tidegate", "new", "step", STEP, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert f"new     jobs/{STEP}.py" in done.stdout
-    assert "edited  skaffold.yaml (+6 lines)" in done.stdout
+    assert "edited  skaffold.yaml (+5 lines)" in done.stdout
     assert contents(fresh) == before
 
 

@@ -64,7 +64,7 @@ class World:
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> World:
     made = World()
-    for name in ("IMAGE", "PUSH_IMAGE", "SKAFFOLD_IMAGE", "SKAFFOLD_KUBE_CONTEXT"):
+    for name in ("IMAGE", "PUSH_IMAGE", "SKAFFOLD_KUBE_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TIDEGATE_CACHE", str(tmp_path))
     monkeypatch.setattr(engine, "docker", lambda: "docker")
@@ -88,7 +88,7 @@ def call(name: str, **environment: str) -> str:
 
 
 def test_an_image_gets_the_name_that_skaffold_wants(world: World) -> None:
-    call("build", IMAGE=BUILT, PUSH_IMAGE="false")
+    call("build", IMAGE=BUILT, PUSH_IMAGE="false", SKAFFOLD_KUBE_CONTEXT="elsewhere")
     assert world.calls == ["build hello", f"tag tidegate/hello:1 {BUILT}"]
 
 
@@ -104,13 +104,26 @@ def test_what_base_stands_on_is_made_where_it_cannot_be_pulled(world: World) -> 
 
 
 def test_a_step_is_loaded_and_live_under_the_name_that_helm_gives_it_later(world: World) -> None:
-    call("live", SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="kind-there")
-    assert world.calls == [f"tag {BUILT} {LIVE}", f"load {LIVE} into there", f"hello is {LIVE} in kind-there"]
+    call("build", IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="kind-there")
+    after = [f"tag {BUILT} {LIVE}", f"load {LIVE} into there", f"hello is {LIVE} in kind-there"]
+    assert world.calls == ["build hello", f"tag tidegate/hello:1 {BUILT}", *after]
+
+
+def test_a_cluster_that_is_away_does_not_keep_an_image_from_being_built(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object, **__: object) -> list[str]:
+        raise ClusterError("no node answers")
+
+    monkeypatch.setattr(images, "load", away)
+    said = call("build", IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="kind-there")
+    assert "hello: not in the cluster yet: no node answers" in said
+    assert f"tag tidegate/hello:1 {BUILT}" in world.calls
 
 
 def test_where_nothing_is_installed_yet_it_is_loaded_only(world: World) -> None:
     world.installed = False
-    call("live", SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="kind-there")
+    call("build", IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="kind-there")
     assert world.calls[-1] == f"load {LIVE} into there"
     call("dags", SKAFFOLD_KUBE_CONTEXT="kind-there")
     assert world.calls[-1] == f"load {LIVE} into there"
@@ -125,9 +138,8 @@ def test_what_skaffold_did_not_build_is_loaded_before_helm_names_it(world: World
     assert deployed["before"] == [{"host": {"command": ["make", "-s", "skaffold-load"]}}]
 
 
-@pytest.mark.parametrize("name", ["live", "load"])
-def test_another_cluster_is_left_to_skaffold(name: str, world: World) -> None:
-    call(name, SKAFFOLD_IMAGE=BUILT, SKAFFOLD_KUBE_CONTEXT="elsewhere")
+def test_another_cluster_is_left_to_skaffold(world: World) -> None:
+    call("load", SKAFFOLD_KUBE_CONTEXT="elsewhere")
     assert world.calls == []
 
 
@@ -157,12 +169,11 @@ def test_called_by_hand_it_says_who_calls_it(world: World) -> None:
 def test_every_command_of_skaffold_yaml_is_one_of_ours() -> None:
     text = (ROOT / "skaffold.yaml").read_text(encoding="utf-8")
     named = set(re.findall(r"skaffold-([a-z]+)", text))
-    assert named == {"build", "live", "load", "dags"}
+    assert named == {"build", "load", "dags"}
     for name in named:
         assert CliRunner().invoke(app, ["skaffold", name, "--help"]).exit_code == 0
 
 
-def test_every_image_is_built_by_ours_and_is_live_at_once() -> None:
+def test_every_image_is_built_by_ours() -> None:
     for artifact in yaml.safe_load((ROOT / "skaffold.yaml").read_text(encoding="utf-8"))["build"]["artifacts"]:
         assert artifact["custom"]["buildCommand"] == "make -s skaffold-build", artifact["image"]
-        assert artifact["hooks"] == {"after": [{"command": ["make", "-s", "skaffold-live"]}]}, artifact["image"]

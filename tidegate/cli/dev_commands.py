@@ -35,14 +35,8 @@ def dev(
 
 @skaffold.command("build")
 def skaffold_build() -> None:
-    """Build the image that $IMAGE names, from what its Dockerfile copies; push it if $PUSH_IMAGE is true."""
+    """Build the image that $IMAGE names; push it if $PUSH_IMAGE is true, else bring it to its step's next pod."""
     hooks.build()
-
-
-@skaffold.command("live")
-def skaffold_live() -> None:
-    """Load $SKAFFOLD_IMAGE into the kind cluster, and give it to the next pod of its step."""
-    hooks.live()
 
 
 @skaffold.command("load")

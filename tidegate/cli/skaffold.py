@@ -22,7 +22,12 @@ from tidegate.progress import console
 
 
 def build() -> None:
-    """Build the image that `$IMAGE` names; `$PUSH_IMAGE` tells whether it is to be pushed."""
+    """Build the image that `$IMAGE` names, and push it where `$PUSH_IMAGE` says so.
+
+    Where it is not pushed, the kind cluster gets it layer by layer and its step's next pod runs it, before helm's
+    upgrade does the same for everything. Where that cannot be, as there is no cluster or no release yet, it is left
+    to the deployment.
+    """
     wanted = _set("IMAGE")
     name = _name(wanted)
     if name == "base" and kind.mode() == "airgap":
@@ -31,21 +36,22 @@ def build() -> None:
     commands.output([engine.docker(), "tag", ref, wanted])
     if os.environ.get("PUSH_IMAGE") == "true":
         images.push([wanted])
+        return
+    try:
+        _make_live(name, wanted)
+    except ClusterError as fault:
+        console.print(f"{name}: not in the cluster yet: {fault}", markup=False, soft_wrap=True)
 
 
-def live() -> None:
-    """Bring an image that was built into the kind cluster, layer by layer, and give it to its step's next pod.
-
-    Where the cluster is not kind's, or the release is not there yet, that is left to skaffold and helm.
-    """
-    built, context = _set("SKAFFOLD_IMAGE"), _context()
+def _make_live(name: str, built: str) -> None:
+    context = _context()
     if not context.startswith(dev.KIND):
         return
     ref = _by_id(built)
     images.load([ref], cluster=context.removeprefix(dev.KIND))
     kubectl = Kubectl(context)
-    if live_steps.exists(kubectl) and live_steps.set_images(kubectl, {_name(built): ref}):
-        console.print(f"{_name(built)}: its next pod runs {ref}", markup=False, soft_wrap=True)
+    if live_steps.exists(kubectl) and live_steps.set_images(kubectl, {name: ref}):
+        console.print(f"{name}: its next pod runs {ref}", markup=False, soft_wrap=True)
 
 
 def load() -> None:

@@ -23,7 +23,6 @@ ARTIFACT: Final = """\
     - image: tidegate/{name}
       context: .
       custom: {{buildCommand: make -s skaffold-build, dependencies: {{dockerfile: {{path: images/{name}/Dockerfile}}}}}}
-      hooks: {{after: [{{command: [make, -s, skaffold-live]}}]}}
       requires: [{{image: tidegate/base, alias: BASE}}]
 """
 RELEASED: Final = "          steps.{name}.image: '{{{{.IMAGE_FULLY_QUALIFIED_tidegate_{name}}}}}'\n"
