@@ -8,10 +8,9 @@ import ssl
 from typing import Any
 
 import pytest
-import yaml
 
 from jobs import send_mail
-from tests.helm.renders import ELSEWHERE, Documents, Values, find, render, staged, template
+from tests.helm.renders import ELSEWHERE, Documents, Values, find, render, rendered, staged, template
 from tests.helm.test_weather import DNS, _ways, secret, step
 from tidegate.step.settings import read
 
@@ -19,12 +18,6 @@ PEOPLE = ["dedup_people", "send_mail"]
 LOGIN = ("SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_CA")
 OUT: Values = {"egress": [{"ports": [{"port": 5432, "protocol": "TCP"}]}]}
 OWN_MAIL: Values = {"host": "smtp.example", "port": 465, "security": "tls", "recipients": ["a@example", "b@example"]}
-
-
-def rendered(values: Values) -> Documents:
-    done = template(staged("standalone"), values)
-    assert done.returncode == 0, done.stderr
-    return [document for document in yaml.safe_load_all(done.stdout) if document]
 
 
 def settings(documents: Documents) -> send_mail.Settings:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import boto3
@@ -21,17 +21,16 @@ from tidegate.cluster.programs import program
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import ModuleType
 
     from botocore.client import BaseClient
 
 
 def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, CHART / "files" / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """The script as a module; importing it would leave its bytecode in the chart."""
+    path = CHART / "files" / f"{name}.py"
+    module = ModuleType(name)
+    module.__file__ = str(path)
+    exec(compile(path.read_text(), path, "exec"), module.__dict__)  # noqa: S102 - our own
     return module
 
 

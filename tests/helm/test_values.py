@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.helm.renders import AIRFLOW_CHART, ELSEWHERE, airflow_chart, helm, staged, template
+from tests.helm.renders import AIRFLOW_CHART, ELSEWHERE, airflow_chart, helm, parsed, staged, template
 from tidegate.cluster.chart import ADDRESS, CHART, VERSION
 from tidegate.cluster.project import ROOT
 
@@ -144,10 +144,11 @@ def official_schema() -> dict[str, Any]:
     return schema
 
 
+@cache
 def airflow_blocks() -> dict[str, dict[str, Any]]:
     """The block `airflow` of every values file here, without the one key that is Helm's and not the chart's."""
     files = [*sorted(CHART.glob("values*.yaml")), *sorted((CHART / "examples").glob("*.yaml"))]
-    blocks = {path.name: dict(yaml.safe_load(path.read_text())["airflow"]) for path in files}
+    blocks = {path.name: dict(parsed(path.read_text())["airflow"]) for path in files}
     for block in blocks.values():
         block.pop("enabled", None)
     return blocks
@@ -168,7 +169,7 @@ def test_the_official_chart_knows_our_keys(name: str) -> None:
 
 def test_the_official_chart_reads_every_key_of_ours_somewhere() -> None:
     """A key below the top may be free-form for the schema; each must stand in the chart's own values."""
-    theirs = yaml.safe_load(official("values.yaml"))
+    theirs = parsed(official("values.yaml"))
     assert [path for path in _paths(airflow_blocks()["values.yaml"]) if not _has(theirs, path)] == []
 
 
@@ -193,23 +194,23 @@ def _has(theirs: object, path: tuple[str, ...]) -> bool:
 def test_helm_shows_the_values_as_they_are_written() -> None:
     done = helm("show", "values", staged("standalone").parent / "tidegate")
     assert done.returncode == 0
-    assert yaml.safe_load(done.stdout)["standalone"]["enabled"] is True
+    assert parsed(done.stdout)["standalone"]["enabled"] is True
 
 
 def test_the_dependency_is_the_version_that_is_fetched() -> None:
-    about = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    about = parsed((CHART / "Chart.yaml").read_text())
     assert [(d["name"], d["version"]) for d in about["dependencies"]] == [("airflow", VERSION)]
     assert f"{about['dependencies'][0]['repository']}/airflow-{VERSION}.tgz" == ADDRESS
 
 
 def test_every_pipeline_has_an_account() -> None:
     files = {path.stem for pattern in ("*.py", "*/*.py") for path in (ROOT / "dags").glob(pattern)}
-    pipelines = set(yaml.safe_load(VALUES.read_text())["pipelines"])
+    pipelines = set(parsed(VALUES.read_text())["pipelines"])
     assert {f"helm/tidegate/values.yaml: pipelines.{name}" for name in files - pipelines} == set()
 
 
 def test_every_step_has_an_image_and_a_module() -> None:
-    steps = yaml.safe_load(VALUES.read_text())["steps"]
+    steps = parsed(VALUES.read_text())["steps"]
     wanted = [Path("images") / name / "Dockerfile" for name in steps]
     modules = [Path("jobs") / f"{name}.py" for name in steps]
     packages = [path.with_suffix("") / "__init__.py" for path in modules]

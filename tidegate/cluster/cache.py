@@ -49,7 +49,8 @@ def keep_temporary_files() -> None:
 def fingerprint(*parts: str | bytes | Path) -> str:
     """Return 16 hex digits that stand for all parts, in order.
 
-    A `Path` counts with its name, its content and whether it may be executed, a folder with every file below it.
+    A `Path` counts with its name, its content and whether it may be executed, a folder with every file below it but
+    Python's bytecode, which comes and goes.
     """
     digest = hashlib.sha256()
     for part in parts:
@@ -66,7 +67,7 @@ def _chunks(part: str | bytes | Path) -> Iterator[bytes]:
         yield part.encode()
     elif part.is_dir():
         for path in sorted(part.rglob("*")):
-            if path.is_file():
+            if path.is_file() and path.parent.name != "__pycache__":
                 yield path.relative_to(part).as_posix().encode()
                 yield from _chunks(path)
     else:

@@ -94,7 +94,7 @@ def stage(airflow_chart: Path | None) -> Path:
 
     def build(folder: Path) -> None:
         copy = folder / "tidegate"
-        shutil.copytree(CHART, copy)
+        shutil.copytree(CHART, copy, ignore=shutil.ignore_patterns("__pycache__"))
         if airflow_chart:
             (copy / "charts").mkdir(exist_ok=True)
             shutil.copyfile(airflow_chart, copy / "charts" / f"airflow-{VERSION}.tgz")
