@@ -10,9 +10,9 @@ import pytest
 from tests.browser.chromium import chromium
 from tests.browser.story import SHOWN, Story
 from tests.browser.window import Window
+from tests.ledger.fixtures import postgresql
 from tests.ledger.servers import new_database
 from tests.local_airflow import ROOT, LocalAirflow
-from tests.steps.servers import postgresql
 from tidegate.ledger.migrate import migrate
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from selenium.webdriver.support.select import Select
 
 from tests.browser.story import SHOWN, TREES
 from tests.browser.window import NARROW, WIDE, Window
-from tidegate.page.plugin import PREFIX
+from tidegate.page import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def rows(window: Window) -> list[list[str]]:
 
 
 def test_the_menu_leads_to_what_ran_what_was_skipped_and_why(window: Window) -> None:
-    window.open("")
+    window.home()
     window.until(lambda: window.find("//button[normalize-space()='Browse']"), "the menu").click()
     window.until(lambda: window.find("//a[normalize-space()='Ledger']"), "the page in the menu").click()
     with window.frame():
@@ -133,10 +133,11 @@ def test_a_telephone_shows_all_of_it_without_scrolling_aside(window: Window, pat
 
 
 def test_the_page_is_dark_where_airflow_is(window: Window) -> None:
+    """Airflow's pages, and the ledger's, keep the theme in the same place: that of their origin."""
     shades = []
+    window.open(PAGE)
     try:
         for theme in ("light", "dark"):
-            window.open("")
             window.run("localStorage.setItem('theme', arguments[0])", theme)
             window.open("plugin/tidegate-ledger")
             with window.frame():

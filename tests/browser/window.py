@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 from selenium.webdriver.common.by import By
@@ -54,6 +55,11 @@ class Window:
     def open(self, path: str) -> None:
         """Go to a path of Airflow's."""
         self.driver.get(f"{self.url}/{path}")
+
+    def home(self) -> None:
+        """Go to Airflow's first page, where who has signed in is already."""
+        if urlsplit(self.driver.current_url).path != "/":
+            self.open("")
 
     def find(self, xpath: str) -> WebElement | None:
         """The first element, if there is one."""

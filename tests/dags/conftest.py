@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -14,7 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.dags.forks import Forks
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
 
@@ -101,14 +103,17 @@ print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in b
 
 
 @pytest.fixture(scope="session")
-def another(database: None) -> dict[str, str]:
-    """What a process with other hashes says: what it imports for a page, for a DAG file and late, and how it reads all.
+def forks() -> Iterator[Forks]:
+    """Processes with Airflow in memory and with other hashes than this one."""
+    forks = Forks({**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)})
+    yield forks
+    forks.close()
 
-    Each process that imports Airflow takes six seconds of a core and more.
-    """
-    command = [sys.executable, "-c", ANOTHER_PROCESS, str(ROOT / "dags")]
-    environment = {**os.environ, "PYTHONHASHSEED": "1"}
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+
+@pytest.fixture(scope="session")
+def another(database: None, forks: Forks) -> dict[str, str]:
+    """What a process with other hashes says: what it imports for a page, a DAG file and late, and how it reads all."""
+    done = forks.run(ANOTHER_PROCESS, str(ROOT / "dags"))
     assert done.returncode == 0, done.stderr
     lines = (line.partition(" ") for line in done.stdout.splitlines())
     return {word: rest for word, _, rest in lines if word in ("PAGE", "MODULES", "LATE", "DAGS")}

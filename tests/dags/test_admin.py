@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,8 @@ from tidegate.airflow.admin import ensure, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.dags.forks import Forks
 
 PASSWORD = "correct horse"
 
@@ -50,10 +49,11 @@ def roles(users: Any, user: str, password: str) -> list[str]:
     return [role.name for role in found.roles] if found else []
 
 
-def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(users: Any) -> None:
-    environment = {**os.environ, "TIDEGATE_ADMIN_USER": "admin", "TIDEGATE_ADMIN_PASSWORD": PASSWORD}
-    command = [sys.executable, "-m", "tidegate.airflow.admin"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+AS_THE_CHART = "import runpy; runpy.run_module('tidegate.airflow.admin', run_name='__main__')"
+
+
+def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(users: Any, forks: Forks) -> None:
+    done = forks.run(AS_THE_CHART, TIDEGATE_ADMIN_USER="admin", TIDEGATE_ADMIN_PASSWORD=PASSWORD)
     assert done.returncode == 0, done.stderr
     assert "admin account admin: created" in done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr

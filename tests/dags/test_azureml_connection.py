@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import tomllib
 import warnings
 from configparser import ConfigParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import airflow
 import jsonschema
@@ -25,6 +22,9 @@ from tidegate.airflow.azureml.hook import AzureMachineLearningHook
 from tidegate.airflow.provider import get_provider_info
 from tidegate.airflow.spec import SpecError
 
+if TYPE_CHECKING:
+    from tests.dags.forks import Forks
+
 SECRET = "correct-horse-battery"
 LONG = "extra__azure_machine_learning__"
 PLACE = {"subscriptionId": "sub", "resource_group_name": "group", "workspace_name": "space"}
@@ -38,7 +38,10 @@ def connection(extra: dict[str, Any] | None = None, **fields: Any) -> Connection
 
 
 FORM = """
-import json
+import json, sys
+assert "flask_appbuilder" not in sys.modules
+sys.modules["flask_appbuilder"] = sys.modules["wtforms"] = None
+sys.path.insert(0, sys.argv[1])
 from airflow.providers_manager import ProvidersManager
 found = ProvidersManager()
 kind = "azure_machine_learning"
@@ -48,12 +51,10 @@ print("FORM", json.dumps([hook.hook_name, hook.connection_testable, fields, dict
 """
 
 
-def test_airflow_shows_the_form_without_flask_appbuilders_widgets(tmp_path: Path) -> None:
+def test_airflow_shows_the_form_without_flask_appbuilders_widgets(forks: Forks, tmp_path: Path) -> None:
     """By what the image ships: its own metadata, found by Airflow itself, with no widget of a hook."""
     (tmp_path / "tidegate-0.1.0.dist-info").symlink_to(ROOT / "images/airflow/tidegate.dist-info")
-    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
-    code = f"import sys; sys.modules['flask_appbuilder'] = sys.modules['wtforms'] = None\n{FORM}"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    done = forks.run(FORM, str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     line = next(line for line in done.stdout.splitlines() if line.startswith("FORM "))
     name, testable, fields, behaviour = json.loads(line.removeprefix("FORM "))

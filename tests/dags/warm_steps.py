@@ -1,7 +1,9 @@
 """Runs steps in forks of one process that has loaded Azure's SDK already: loading it takes longer than a step here.
 
 `python tests/dags/warm_steps.py serve SOCKET` is that process; `… ask SOCKET STEP` is what stands for a step's image:
-it hands its environment and its standard output over, passes SIGTERM on, and ends as the step does.
+it hands its environment and its standard output over, passes SIGTERM on, and ends as the step does. A step that begins
+anew in a virtual environment stays in its fork, which then finds that environment's packages first; with `… ask SOCKET
+STEP exec` it becomes that environment's Python.
 """
 
 # ruff: noqa: PLC0415 - who asks is started for every step, and imports nothing that only the other needs
@@ -15,13 +17,16 @@ import signal
 import socket
 import sys
 
+LOADED = ("jobs.azure_ml.work", "jobs.azure_ml.transport", "azure.identity", "azure.ai.ml.automl", "msal_extensions")
+"""The last three are imported by whoever signs in, or submits a job of AutoML."""
 
-def ask(path: str, step: str) -> int:
+
+def ask(path: str, step: str, how: str = "fork") -> int:
     """Have a step run with this process's environment; return its exit code."""
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(path)
         descriptors = array.array("i", [sys.stdout.fileno()])
-        request = json.dumps({"step": step, "environment": dict(os.environ)}).encode()
+        request = json.dumps({"step": step, "how": how, "environment": dict(os.environ)}).encode()
         channel.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)])
         channel.sendall(request)
         pid = int(_line(channel))
@@ -31,11 +36,14 @@ def ask(path: str, step: str) -> int:
 
 def serve(path: str) -> None:
     """Answer until killed."""
+    import gc
     import importlib
     import warnings
 
     warnings.simplefilter("ignore")
-    importlib.import_module("jobs.azure_ml.work")
+    for name in LOADED:
+        importlib.import_module(name)
+    gc.freeze()
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
         server.listen(16)
@@ -60,7 +68,7 @@ def _handle(channel: socket.socket) -> None:
     pid = os.fork()
     if pid == 0:
         channel.close()
-        _become(told["step"], told["environment"], output)
+        _become(told["step"], told["environment"], output, how=told["how"])
     os.close(output)
     channel.sendall(f"{pid}\n".encode())
     _, status = os.waitpid(pid, 0)
@@ -68,16 +76,31 @@ def _handle(channel: socket.socket) -> None:
     os._exit(0)
 
 
-def _become(step: str, environment: dict[str, str], output: int) -> None:
-    from importlib import import_module
-
-    from tidegate.step.runner import main
-
+def _become(step: str, environment: dict[str, str], output: int, *, how: str) -> None:
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.environ.clear()
     os.environ.update(environment)
     sys.stdout, sys.stderr = os.fdopen(1, "w", buffering=1), os.fdopen(2, "w", buffering=1)
+    if how == "fork":
+        os.execve = lambda python, _, given: _begin_anew(step, python, given)
+    _run(step)
+
+
+def _begin_anew(step: str, python: str, environment: dict[str, str]) -> None:
+    """In this process, with the packages of that Python before all others."""
+    from pathlib import Path
+
+    sys.path[:0] = map(str, Path(python).parents[1].glob("lib/python*/site-packages"))
+    os.environ.update(environment)
+    _run(step)
+
+
+def _run(step: str) -> None:
+    from importlib import import_module
+
+    from tidegate.step.runner import main
+
     code = main(step, import_module(f"jobs.{step}"), [])
     sys.stdout.flush()
     os._exit(code)
@@ -96,4 +119,4 @@ def _line(channel: socket.socket) -> str:
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2])
-    sys.exit(ask(sys.argv[2], sys.argv[3]))
+    sys.exit(ask(*sys.argv[2:]))

@@ -14,11 +14,13 @@ import pytest
 os.environ.setdefault("AIRFLOW_HOME", tempfile.mkdtemp(prefix="tidegate-airflow-"))
 os.environ.setdefault("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
 
-from tests.ledger import servers
+from tests.ledger.fixtures import postgresql
 from tests.steps.control_plane import ControlPlane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+__all__ = ["plane", "postgresql"]
 
 
 @pytest.fixture(scope="module")
@@ -26,10 +28,3 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A Kubernetes API server with a kubelet of processes."""
     with ControlPlane(tmp_path_factory.mktemp("plane")) as plane:
         yield plane
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    """The administrator's address of a PostgreSQL server."""
-    with servers.postgresql() as address:
-        yield address

@@ -15,7 +15,7 @@ from airflow.configuration import conf
 
 from tidegate.ledger import LedgerError, Task
 from tidegate.ledger.report import use_of
-from tidegate.page.plugin import PREFIX
+from tidegate.page import PREFIX
 
 if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey

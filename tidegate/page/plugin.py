@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.plugins_manager import AirflowPlugin
 from airflow.sdk import BaseOperatorLink
 
+from tidegate.page import PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
     from airflow.sdk.types import TaskInstanceKey
 
-PREFIX = "/tidegate/ledger"
 MAP_INDEX = "{MAP_INDEX}"
 TASK = f"task?pipeline={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}&map_index={MAP_INDEX}"
 """The UI fills in the ids, encoded."""
