@@ -29,6 +29,12 @@ def tracked() -> list[str]:
     return [path for path in found if (ROOT / path).is_file()]
 
 
+def bytecode(path: str) -> list[Path]:
+    """What Python and pytest have compiled of a file of this checkout: good for a copy that keeps the file's time."""
+    file = ROOT / path
+    return list((file.parent / "__pycache__").glob(f"{file.stem}.*.pyc")) if file.suffix == ".py" else []
+
+
 def run(copy: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A command of this Python in the copy, with the copy's code."""
     environment = {**os.environ, "PYTHONPATH": str(copy), "CI": ""}
@@ -48,11 +54,15 @@ def contents(copy: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout: change nothing in it."""
+    """A copy of the checkout, with what is compiled of it: change nothing in it."""
     copy = tmp_path_factory.mktemp("fresh") / "tidegate"
     for path in tracked():
         (copy / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / path, copy / path)
+        for compiled in bytecode(path):
+            target = copy / compiled.relative_to(ROOT)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copy2(compiled, target)
     return copy
 
 

@@ -7,12 +7,14 @@ import os
 import shutil
 import tempfile
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.dags.forks import Forks
+from tidegate.cluster import cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,13 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Airflow reads these once, when it is imported.
 HOME = Path(tempfile.mkdtemp(prefix="tidegate-airflow-"))
+DATABASE = HOME / "airflow.db"
 os.environ |= {
     "AIRFLOW_HOME": str(HOME),
     "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
     "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
     "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
     "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{DATABASE}",
     "TIDEGATE_STEPS_NAMESPACE": "tidegate-steps",
 }
 os.environ.pop("KUBERNETES_SERVICE_HOST", None)
@@ -73,15 +76,28 @@ def config() -> dict[str, str]:
     return {"_platform": json.dumps({"store_root": "s3://tidegate"}), **steps}
 
 
+MAKES_TABLES = ("apache-airflow-core", "apache-airflow-providers-fab", "flask-appbuilder", "alembic", "sqlalchemy")
+"""Packages on which depends what a new metadata database is like."""
+
+
 @pytest.fixture(scope="session")
 def database() -> None:
-    """Airflow's metadata database, made by what `airflow db migrate` runs, which is what the chart runs."""
+    """Airflow's metadata database, made by what `airflow db migrate` runs, which is what the chart runs.
+
+    The same packages make the same one, which is kept in the cache while it is new.
+    """
+    key = cache.fingerprint(*(f"{name} {version(name)}" for name in MAKES_TABLES), Path(__file__))
+    shutil.copy(cache.entry("airflow-databases", key, _migrate) / DATABASE.name, DATABASE)
+
+
+def _migrate(folder: Path) -> None:
     from airflow.cli.cli_parser import get_parser  # noqa: PLC0415 - the settings above come first
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         arguments = get_parser().parse_args(["db", "migrate"])
         arguments.func(arguments)
+    shutil.copy(DATABASE, folder)
 
 
 ANOTHER_PROCESS = """
