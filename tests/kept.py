@@ -1,6 +1,7 @@
 """What a program says, kept in the cache by all that it depends on: itself, its words, its input, and the files named.
 
 Reads and writes: `said/<key>/` in the cache. Again: a program that is asked the same of the same files is not run.
+One that a signal ends has said nothing.
 What nobody has asked for in a month is removed.
 """
 
@@ -36,6 +37,7 @@ def said(
 
     def build(folder: Path) -> None:
         done = subprocess.run(words, input=stdin, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode >= 0, f"{words} was ended by signal {-done.returncode}"
         told = {"returncode": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         (folder / "said.json").write_text(json.dumps(told))
         _forget()

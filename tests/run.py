@@ -38,8 +38,8 @@ LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
 OWN_WORDS = ": optional: not run: "
 """Before what a skip wants to have printed as it is."""
-LONGEST = ("jobs", "dags", "images", "steps", "ledger", "helm", "browser", "cli", "static")
-"""The longest of them, which are begun first, so that the lanes end together."""
+LONGEST = ("jobs", "images", "dags", "steps", "browser", "ledger", "cli", "helm", "static")
+"""The longest of them, which are begun first, so that the lanes end together; `helm` is long where its chart is new."""
 
 console = Console(highlight=False)
 

@@ -113,7 +113,12 @@ def airflow_chart() -> Path:
 
 def staged(name: str) -> Path:
     """The chart a render starts from."""
-    return stage(airflow_chart() if name.startswith("official") else None)
+    return _staged(airflow_chart() if name.startswith("official") else None)
+
+
+@cache
+def _staged(airflow_chart: Path | None) -> Path:
+    return stage(airflow_chart)
 
 
 def helm(
