@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import tempfile
 import warnings
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +89,9 @@ def database() -> None:
     The same packages make the same one, which is kept in the cache while it is new.
     """
     key = cache.fingerprint(*(f"{name} {version(name)}" for name in MAKES_TABLES), Path(__file__))
-    shutil.copy(cache.entry("airflow-databases", key, _migrate) / DATABASE.name, DATABASE)
+    kept = cache.entry("airflow-databases", key, _migrate) / DATABASE.name
+    if not DATABASE.exists() or not DATABASE.stat().st_size:
+        shutil.copy(kept, DATABASE)
 
 
 def _migrate(folder: Path) -> None:
@@ -97,7 +101,10 @@ def _migrate(folder: Path) -> None:
         warnings.simplefilter("ignore")
         arguments = get_parser().parse_args(["db", "migrate"])
         arguments.func(arguments)
-    shutil.copy(DATABASE, folder)
+    with closing(sqlite3.connect(DATABASE)) as made, closing(sqlite3.connect(folder / DATABASE.name)) as kept:
+        made.backup(kept)
+        tables = {name for (name,) in kept.execute("SELECT name FROM sqlite_master")}
+    assert {"dag_bundle", "ab_user"} <= tables, "not all tables were there when it was kept"
 
 
 ANOTHER_PROCESS = """

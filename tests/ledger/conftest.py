@@ -18,6 +18,7 @@ from tidegate.ledger.migrate import migrate
 from tidegate.ledger.tables import ledger_admission, ledger_row, ledger_use
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -47,6 +48,24 @@ class Server:
         if self.kind == "postgresql":
             return psycopg.connect(self.admin, autocommit=True)
         return pymysql.connect(host=url.host, port=url.port, user=url.username, password=url.password, autocommit=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates_read_once() -> Iterator[None]:
+    """Where nobody asks for TLS, pymysql reads the machine's certificates for each connection: 25 ms of a core."""
+    made: list[ssl.SSLContext] = []
+    create = pymysql.connections.Connection._create_ssl_ctx
+
+    def once(connection: pymysql.Connection, asked: dict[str, str]) -> ssl.SSLContext:
+        if asked:
+            return create(connection, asked)
+        if not made:
+            made.append(create(connection, asked))
+        return made[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pymysql.connections.Connection, "_create_ssl_ctx", once)
+        yield
 
 
 @pytest.fixture(scope="session")
