@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import threading
 import time
 import uuid
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 import pytest
 
 from jobs import train_model
 from jobs.upload_model import scoring
-from tests.jobs import entra, weather
+from tests.jobs import entra, forked, weather
 from tests.jobs.servers import Server, datalake, versitygw
 from tidegate.sample import petrol_csv
 from tidegate.step import Input, Prefix, Store, Stores, store_for
@@ -223,6 +225,19 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         train_model.run(settings, Stores())
     return folder
+
+
+@pytest.fixture
+def forked_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spares the scoring process its loading of scikit-learn."""
+
+    def run(command: list[str], **given: Any) -> subprocess.CompletedProcess[bytes]:
+        plain = {name: given[name] for name in ("env", "cwd", "timeout")}
+        done = forked.run(command[command.index(str(scoring.SCRIPT)) :], given=given["input"], **plain)
+        return subprocess.CompletedProcess(command, done.returncode, done.stdout.encode(), done.stderr.encode())
+
+    own = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(scoring, "subprocess", own)
 
 
 @pytest.fixture

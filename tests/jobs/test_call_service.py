@@ -11,7 +11,7 @@ import pytest
 
 from jobs import call_service
 from tests.jobs.scripted import Answer, Script, as_json, scripted
-from tests.jobs.steps import environment, run_step
+from tests.jobs.steps import environment, fork_step, run_step
 from tests.jobs.weather import MINUTE
 from tidegate.step import AccessDenied, BadInput, BadSettings, Result, Run, Secret, Secrets, StepError, TryAgain
 
@@ -206,7 +206,7 @@ def test_no_secret_is_left_behind(tmp_path: Path) -> None:
         with scripted(answer) as service:
             listed = {"oracle": {"url": service.url, "auth": "bearer"}}
             more = {"TIDEGATE_SERVICES": json.dumps(listed), "SERVICE_ORACLE_TOKEN": TOKEN}
-            ends.append(run_step("call_service", environment(tmp_path, params={"service": "oracle"}) | more))
+            ends.append(fork_step("call_service", environment(tmp_path, params={"service": "oracle"}) | more))
             assert service.asked[0].headers["Authorization"] == f"Bearer {TOKEN}"
     assert [end.code for end in ends] == [0, 2, 2]
     texts = [end.out + end.error for end in ends] + [path.read_text() for path in tmp_path.rglob("*.json")]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs.servers import ROOT
+from tests.jobs import forked
 from tests.jobs.steps import environment, result_of
 from tests.jobs.weather import FILE, MINUTE, Admin, WeatherApi, assert_whole, fetch, lake_admin
 from tidegate.step import NotFound
@@ -33,7 +31,7 @@ POINTS = {
 
 
 @contextmanager
-def stuck(place: Place, api: WeatherApi, folder: Path, point: str) -> Iterator[subprocess.Popen[bytes]]:
+def stuck(place: Place, api: WeatherApi, folder: Path, point: str) -> Iterator[forked.Program]:
     """The step as a process, at that point."""
     call, skip = POINTS[point]
     admin = api.admin if call == "weather" else lake_admin(place)
@@ -41,8 +39,7 @@ def stuck(place: Place, api: WeatherApi, folder: Path, point: str) -> Iterator[s
     admin.tell(call, "slow", seconds=4, skip=skip)
     environ = environment(folder, output=place.root, logical_date=MINUTE.isoformat())
     environ |= {**place.server.environment, **api.environment}
-    command = [sys.executable, "-m", "jobs", "fetch_weather"]
-    with subprocess.Popen(command, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as step:
+    with forked.Program(["-m", "jobs", "fetch_weather"], env=environ) as step:
         try:
             _wait(admin, step)
             yield step
@@ -51,12 +48,11 @@ def stuck(place: Place, api: WeatherApi, folder: Path, point: str) -> Iterator[s
     assert result_of(environ) is None
 
 
-def _wait(admin: Admin, step: subprocess.Popen[bytes]) -> None:
+def _wait(admin: Admin, step: forked.Program) -> None:
     try:
         admin.wait_held()
     except AssertionError:
         step.kill()
-        assert step.stdout is not None
         pytest.fail(step.stdout.read().decode())
 
 
@@ -95,7 +91,6 @@ def test_a_run_that_is_asked_to_stop_publishes_nothing(
     with stuck(abfss_place, weather_api, tmp_path, point) as step:
         step.send_signal(signal.SIGTERM)
         assert step.wait(25) == 143
-        assert step.stdout is not None
         assert b"stopped by SIGTERM" in step.stdout.read()
     assert os.listdir(tmp_path) == []  # noqa: PTH208
     assert seen(abfss_place) == b""

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from tests.jobs.steps import Ended, environment, run_step
+from tests.jobs.steps import Ended, environment, fork_step
 from tests.jobs.weather import KEY, WeatherApi
 from tests.ports import free_port
 
@@ -50,7 +50,7 @@ def echo() -> Iterator[str]:
 def run(folder: Path, api: WeatherApi, *, url: str = "", **environ: str) -> Ended:
     """One run into a folder of its own, trying once."""
     asked = environment(folder, params={"tries": 1, "timeout": 2}) | api.environment
-    return run_step("fetch_weather", asked | ({"WEATHER_URL": url} if url else {}) | environ)
+    return fork_step("fetch_weather", asked | ({"WEATHER_URL": url} if url else {}) | environ)
 
 
 def assert_no_key(folder: Path, *ends: Ended) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.jobs.servers import ROOT
-from tests.jobs.steps import environment, files, run_step
+from tests.jobs.steps import environment, files, fork_step, run_step
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_hello_greets_and_tells_what_it_wrote(tmp_path: Path) -> None:
 
 
 def test_hello_greets_the_world_in_every_store(place: Place, tmp_path: Path) -> None:
-    done = run_step("hello", environment(tmp_path, output=place.root) | dict(place.server.environment))
+    done = fork_step("hello", environment(tmp_path, output=place.root) | dict(place.server.environment))
     assert done.code == 0, done.error
     assert place.store.get(place.root / "greeting.txt") == b"Hello, world!\n"
 
@@ -44,7 +44,7 @@ def test_again_the_greeting_that_is_there_is_left_as_it_is(place: Place, tmp_pat
     environ = environment(tmp_path, output=place.root) | dict(place.server.environment)
     versions = []
     for _ in range(2):
-        done = run_step("hello", environ)
+        done = fork_step("hello", environ)
         assert done.code == 0, done.error
         assert done.result is not None
         versions.append((done.result["outputs"], place.store.stat(place.root / "greeting.txt")))
@@ -53,7 +53,7 @@ def test_again_the_greeting_that_is_there_is_left_as_it_is(place: Place, tmp_pat
 
 def test_lines_are_numbered_and_spread_over_the_seconds(tmp_path: Path) -> None:
     start = time.monotonic()
-    done = run_step("hello", environment(tmp_path, params={"lines": 4, "seconds": 1.2}))
+    done = fork_step("hello", environment(tmp_path, params={"lines": 4, "seconds": 1.2}))
     assert done.code == 0, done.error
     assert time.monotonic() - start >= 1.2
     said = [line.split() for line in done.out.splitlines() if " line " in line]
@@ -77,14 +77,14 @@ def test_stopped_while_it_waits_it_has_published_nothing(tmp_path: Path) -> None
     "settings", [{"lines": -1}, {"lines": 100_001}, {"seconds": -0.1}, {"seconds": "long"}], ids=str
 )
 def test_work_that_cannot_be_done_is_refused(tmp_path: Path, settings: dict[str, object]) -> None:
-    done = run_step("hello", environment(tmp_path, params=settings))
+    done = fork_step("hello", environment(tmp_path, params=settings))
     assert done.code == 2
     assert f"$TIDEGATE_PARAMS.{next(iter(settings))} is " in done.last_line
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, 7])
 def test_a_name_that_is_none_is_refused(tmp_path: Path, name: object) -> None:
-    done = run_step("hello", environment(tmp_path, params={"name": name}))
+    done = fork_step("hello", environment(tmp_path, params={"name": name}))
     assert done.code == 2
     assert done.last_line.startswith("hello: $TIDEGATE_PARAMS.name is ")
     assert files(tmp_path) == []

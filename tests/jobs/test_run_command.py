@@ -14,7 +14,7 @@ import pytest
 
 from jobs.run_command import environment as variables
 from tests.jobs.servers import ROOT
-from tests.jobs.steps import Ended, environment, files, run_step
+from tests.jobs.steps import Ended, environment, files, fork_step, run_step
 from tidegate.step import BadInput
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ PATHS = {"PATH": os.environ["PATH"]}
 def run(folder: Path, *command: str, secret: str = "", data: str = "", output: str = "", **parameters: Any) -> Ended:
     params = {"command": list(command), "parameters": parameters}
     environ = environment(folder, params=params, inputs={"data": data} if data else {}, output=output) | PATHS
-    return run_step("run_command", environ | ({"MY_PASSWORD": secret} if secret else {}))
+    return fork_step("run_command", environ | ({"MY_PASSWORD": secret} if secret else {}))
 
 
 def shell(folder: Path, script: str, **options: Any) -> Ended:
@@ -76,7 +76,8 @@ def test_input_and_output_are_in_any_store(place: Place, tmp_path: Path) -> None
     place.store.put(place.root / "in.txt", b"3\n1\n2\n")
     params = {"command": ["sh", "-c", 'sort > "$OUTPUT_FOLDER/sorted.txt"']}
     environ = environment(tmp_path, params=params, inputs={"data": place.root / "in.txt"}, output=place.root / "out")
-    done = run_step("run_command", environ | PATHS | dict(place.server.environment))
+    process = run_step if place.server.root.startswith("file:") else fork_step
+    done = process("run_command", environ | PATHS | dict(place.server.environment))
     assert done.code == 0, done.error
     assert place.store.get(place.root / "out" / "sorted.txt") == b"1\n2\n3\n"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.jobs import forked
 from tests.jobs.servers import ROOT
 from tests.jobs.steps import environment, files, result_of
 
@@ -55,9 +56,12 @@ def command(body: str, *arguments: str) -> list[str]:
 
 
 def ended(body: str, environ: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(body, *arguments), env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
-    )
+    return forked.run(command(body, *arguments)[1:], env=environ, timeout=60)
+
+
+def ended_alone(body: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """In a new interpreter, as in a pod."""
+    return subprocess.run(command(body), env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ FINE = "return Result(summary='done well')"
 
 
 def test_done_is_0_and_leaves_a_result(environ: dict[str, str]) -> None:
-    done = ended(FINE, environ)
+    done = ended_alone(FINE, environ)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.endswith(" try_it: done well\n")
     result = result_of(environ)
@@ -81,7 +85,7 @@ def test_done_is_0_and_leaves_a_result(environ: dict[str, str]) -> None:
 
 def test_what_its_own_processes_used_is_the_steps(environ: dict[str, str]) -> None:
     big = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'b = bytearray(200_000_000)'], check=True)"
-    done = ended(f"{big}\n    {FINE}", environ)
+    done = ended_alone(f"{big}\n    {FINE}", environ)
     assert done.returncode == 0, done.stderr
     assert result_of(environ)["usage"]["peak_memory_bytes"] > 200_000_000
 
@@ -102,7 +106,7 @@ def test_the_exit_code_and_the_last_line_say_what_happened(
     environ: dict[str, str], body: str, code: int, last: str
 ) -> None:
     environ["TIDEGATE_INPUTS"] = json.dumps({"data": "file:///data.csv"})
-    done = ended(f"print('before'); {body}", environ)
+    done = ended_alone(f"print('before'); {body}", environ)
     assert done.returncode == code
     assert done.stderr.splitlines()[-1] == last
     assert json.loads(done.stdout.splitlines()[-1])["usage"]["peak_memory_bytes"] > 1_000_000

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs.servers import ROOT
+from tests.jobs import forked
 from tidegate.step import NotFound, TryAgain
 
 if TYPE_CHECKING:
@@ -77,12 +75,10 @@ def _write_until_killed(url: str, mode: str, *, after: float) -> None:
 
 
 @contextmanager
-def _writing(url: str, mode: str) -> Iterator[subprocess.Popen[bytes]]:
+def _writing(url: str, mode: str) -> Iterator[forked.Program]:
     """A process that writes one whole object after the other."""
-    command = [sys.executable, "-c", WRITER, url, mode]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=dict(os.environ), cwd=ROOT) as writer:
+    with forked.Program(["-c", WRITER, url, mode], env=os.environ) as writer:
         try:
-            assert writer.stdout is not None
             assert writer.stdout.readline() == b"ready\n"
             yield writer
         finally:

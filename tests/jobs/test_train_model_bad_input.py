@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from jobs.train_model.table import read_table
-from tests.jobs.steps import environment, files, published, run_step, train
+from tests.jobs.steps import environment, files, fork_step, published, train
 from tidegate.sample import petrol_csv
 from tidegate.step import BadInput, Input, store_for
 
@@ -94,7 +94,7 @@ def test_bad_input_is_named_and_publishes_nothing(
     ],
 )
 def test_an_unreadable_url_is_named(tmp_path: Path, url: str, said: str) -> None:
-    done = run_step("train_model", environment(tmp_path, inputs={"data": url}))
+    done = fork_step("train_model", environment(tmp_path, inputs={"data": url}))
     assert done.code == 2
     assert said in done.last_line
     assert files(tmp_path) == []
@@ -109,7 +109,7 @@ def test_a_missing_object_bucket_or_key_is_named(remote_place: Place, tmp_path: 
         (f"{bucket}/data.csv", server, "'nobucket'"),
         (remote_place.root / "none.csv", wrong, "refused the credentials"),
     ):
-        done = run_step("train_model", environment(tmp_path, inputs={"data": url}) | keys)
+        done = fork_step("train_model", environment(tmp_path, inputs={"data": url}) | keys)
         assert done.code == 2, done.error
         assert done.last_line.startswith("train_model: $TIDEGATE_INPUTS.data: ")
         assert said in done.last_line
@@ -123,7 +123,7 @@ def test_a_missing_output_bucket_is_named(remote_place: Place, tmp_path: Path) -
     environ = environment(
         tmp_path, params={"n_estimators": 2}, inputs={"data": remote_place.root / "data.csv"}, output=f"{bucket}/runs"
     )
-    done = run_step("train_model", environ | dict(remote_place.server.environment))
+    done = fork_step("train_model", environ | dict(remote_place.server.environment))
     assert done.code == 2, done.error
     assert done.last_line.startswith("train_model: $TIDEGATE_OUTPUT: ")
     assert "create it or correct" in done.last_line

@@ -18,7 +18,7 @@ from jobs.upload_model import scoring
 from jobs.upload_model.card import Card
 from tests.jobs.models import digest, names, run_environment, settings, upload
 from tests.jobs.servers import ROOT
-from tests.jobs.steps import environment, files, run_step
+from tests.jobs.steps import environment, files, fork_step
 from tidegate.step import (
     BadInput,
     StepError,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def test_no_logical_date_is_named(tmp_path: Path, trained: Path) -> None:
-    done = run_step("upload_model", run_environment(tmp_path, trained, logical_date=""))
+    done = fork_step("upload_model", run_environment(tmp_path, trained, logical_date=""))
     assert done.code == 2
     assert done.last_line.startswith("upload_model: $TIDEGATE_RUN.logical_date is not set; want a date in ISO 8601")
     assert files(tmp_path) == []
@@ -52,6 +52,7 @@ def test_a_pickle_that_is_not_the_cards_is_refused(file_place: Place, trained: P
     refused(file_place, chosen, f"has sha256 {digest(trained, 0)}, the card says {digest(trained, 1)}")
 
 
+@pytest.mark.usefixtures("forked_scoring")
 def test_a_model_that_does_not_do_what_its_card_says_is_taken_away(file_place: Place, trained: Path) -> None:
     mixed = settings(trained, file_place.root, seed=0)
     other = settings(trained, file_place.root, seed=1)
@@ -59,6 +60,7 @@ def test_a_model_that_does_not_do_what_its_card_says_is_taken_away(file_place: P
     refused(file_place, chosen, "the published model has mae .*, its card says .*; pass the holdout of this very model")
 
 
+@pytest.mark.usefixtures("forked_scoring")
 def test_a_failing_rerun_leaves_what_was_published(file_place: Place, trained: Path) -> None:
     upload(trained, file_place)
     before = {name: file_place.store.stat(file_place.root / name) for name in names(file_place)}
@@ -69,6 +71,7 @@ def test_a_failing_rerun_leaves_what_was_published(file_place: Place, trained: P
     assert {name: file_place.store.stat(file_place.root / name) for name in names(file_place)} == before
 
 
+@pytest.mark.usefixtures("forked_scoring")
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -138,7 +141,7 @@ def test_a_model_that_takes_too_long_is_stopped(file_place: Place, trained: Path
 
 
 def test_inputs_that_are_missing_are_all_named(tmp_path: Path) -> None:
-    done = run_step("upload_model", environment(tmp_path))
+    done = fork_step("upload_model", environment(tmp_path))
     assert done.code == 2
     lines = done.error.splitlines()
     assert [line.split()[1] for line in lines] == [f"$TIDEGATE_INPUTS.{name}" for name in ("model", "card", "holdout")]
