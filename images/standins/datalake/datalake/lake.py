@@ -148,16 +148,17 @@ class Lake:
             _refuse_other_kind(target, folder=_is_folder(found))
             self._make_parents(filesystem, path)
             done = self._move(source, filesystem, path, conditions)
-            for name in self._below(*source):
+            for name in self._below(*source, found):
                 self._move((source[0], name), filesystem, path + name.removeprefix(source[1]), Conditions())
             return done
 
     def delete(self, filesystem: str, path: str, *, recursive: bool) -> None:
         """Remove a path; a directory with something in it only when told so."""
         with self._changing:
-            if not self._found(filesystem, path):
+            found = self._found(filesystem, path)
+            if not found:
                 raise Refused(404, "PathNotFound", "The specified path does not exist.")
-            below = self._below(filesystem, path)
+            below = self._below(filesystem, path, found)
             if below and not recursive:
                 raise Refused(409, "DirectoryNotEmpty", "Set recursive to delete a directory that is not empty.")
             for name in [*reversed(below), path]:
@@ -183,7 +184,7 @@ class Lake:
         try:
             return self._service.get_blob_client(filesystem, path).get_blob_properties()
         except ResourceNotFoundError as error:
-            if not self._service.get_container_client(filesystem).exists():
+            if getattr(error, "error_code", "") == "ContainerNotFound":
                 raise Refused(404, "FilesystemNotFound", "The specified filesystem does not exist.") from error
             return None
 
@@ -194,18 +195,23 @@ class Lake:
         _refuse_other_kind(found, folder=False)
         return self._service.get_blob_client(filesystem, path), found
 
-    def _below(self, filesystem: str, path: str) -> list[str]:
+    def _below(self, filesystem: str, path: str, found: BlobProperties) -> list[str]:
+        """What lies below a path; the blob service looks through all that it has for it, so files are not asked."""
+        if not _is_folder(found):
+            return []
         container: ContainerClient = self._service.get_container_client(filesystem)
         return [str(blob.name) for blob in container.list_blobs(name_starts_with=f"{path}/")]
 
     def _make_parents(self, filesystem: str, path: str) -> None:
-        parts = path.split("/")[:-1]
-        for count in range(1, len(parts) + 1):
-            parent = "/".join(parts[:count])
-            found = self._found(filesystem, parent)
+        """Make the directories that a path lies in; above one that is there, all are."""
+        missing, parent = list[str](), path.rpartition("/")[0]
+        while parent and not (found := self._found(filesystem, parent)):
+            missing.append(parent)
+            parent = parent.rpartition("/")[0]
+        if parent:
             _refuse_other_kind(found, folder=True)
-            if not found:
-                self._service.get_blob_client(filesystem, parent).upload_blob(b"", metadata=FOLDER)
+        for name in reversed(missing):
+            self._service.get_blob_client(filesystem, name).upload_blob(b"", metadata=FOLDER)
 
     def _move(self, source: tuple[str, str], filesystem: str, path: str, conditions: Conditions) -> dict[str, str]:
         old = self._service.get_blob_client(*source)
