@@ -138,9 +138,10 @@ def _server(loaded: tuple[str, ...]) -> socket.socket:
     """The way to the process that forks, begun when it is first wanted; it ends once nobody holds the other end."""
     ours, its = socket.socketpair()
     command = [sys.executable, "-m", "tests.jobs.forked", str(its.fileno()), *loaded]
-    subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()]).returncode = 0  # nobody waits for it, nor is warned
+    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()])
     its.close()
-    atexit.register(ours.close)
+    atexit.register(process.wait, 10)
+    atexit.register(ours.close)  # before the one above
     return ours
 
 
