@@ -115,9 +115,10 @@ def storage_key() -> str:
 
 
 @contextmanager
-def azurite(folder: Path, *keys: str, port: int) -> Iterator[str]:
-    """Azurite's blob service with the account `ACCOUNT`; yields its URL."""
-    command = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
+def azurite(folder: Path, *keys: str, port: int, in_memory: bool = False) -> Iterator[str]:
+    """Azurite's blob service with the account `ACCOUNT`; yields its URL. What is large wants `folder`, not memory."""
+    command = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(port)]
+    command += ["--inMemoryPersistence"] if in_memory else ["--location", str(folder)]
     command += ["--skipApiVersionCheck", "--disableTelemetry", "--disableProductStyleUrl", "--silent"]
     own = {"AZURITE_ACCOUNTS": ":".join([ACCOUNT, *keys])}
     with running(command, port=port, log=folder / "azurite.log", environment=own):

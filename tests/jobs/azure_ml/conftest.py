@@ -13,6 +13,7 @@ import certifi
 import pytest
 
 from jobs import azure_ml
+from jobs.azure_ml import connection
 from jobs.azure_ml.logs import poll_often
 from tests.jobs.azure_ml.fake import SUFFIX, Fake, azure_ml_api
 from tidegate.step import Result, Stores
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RUN = {"dag_id": "AML_CommandJob", "run_id": "manual__1", "task_id": "iris", "map_index": -1, "try_number": 1}
-
-
+LOADED = ("jobs.azure_ml.work", "tests.jobs.azure_ml.hosts.sitecustomize")
+"""What a process has loaded that the step is forked from."""
 MOST_SECONDS = 150
 """For one test, on a busy machine."""
 
@@ -73,11 +74,14 @@ def this_machine(patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _sdk() -> None:
-    """Load the SDK once: it is not its importer's fault that it warns of itself."""
+def _sdk() -> Iterator[None]:
+    """Load the SDK once: it is not its importer's fault that it warns of itself. It tries again after a moment."""
     poll_often(1)
     with warnings.catch_warnings(action="ignore"):
         importlib.import_module("jobs.azure_ml.work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(connection.HTTP, "retry_backoff_factor", 0.01)
+        yield
 
 
 @pytest.fixture(scope="session")

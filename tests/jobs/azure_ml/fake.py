@@ -97,7 +97,7 @@ def azure_ml_api(folder: Path) -> Iterator[Fake]:
     port, admin, machine = free_port(), free_port(), free_port()
     shown, key = certificate(folder, f"{ACCOUNT}.blob.{SUFFIX}")
     account_key = storage_key()
-    with azurite(folder, account_key, port=free_port()) as blobs:
+    with azurite(folder, account_key, port=free_port(), in_memory=True) as blobs:
         own = {
             "AZURE_ML_API_LISTEN": f"127.0.0.1:{port}",
             "AZURE_ML_API_ADMIN": f"127.0.0.1:{admin}",

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.jobs import forked
+from tests.jobs.azure_ml.conftest import LOADED
 from tests.jobs.azure_ml.specs import COMMAND, FILES
-from tests.jobs.servers import ROOT
 from tidegate.step import StepError
 
 if TYPE_CHECKING:
@@ -68,49 +66,41 @@ class Pod:
         self.word.write_text("")
         params = {"action": "job submit", "spec": COMMAND, "files": FILES, **GOING}
         environ = step.environment(params, run={}, more={"TIDEGATE_STOPPED_FILE": str(self.word)})
-        hosts = os.pathsep.join([str(ROOT), str(ROOT / "tests/jobs/azure_ml/hosts")])
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "jobs", "azure_ml"],
-            env={**environ, "PATH": os.environ["PATH"], "PYTHONPATH": hosts},
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = forked.Program(["-m", "jobs", "azure_ml"], env=environ, cwd=folder, loaded=LOADED)
 
     def read_until(self, word: str) -> str:
         """What it says until a line with that word, which it ends with."""
         said = ""
-        assert self.process.stdout is not None
         for line in self.process.stdout:
-            said += line
-            if word in line:
+            said += line.decode()
+            if word in said:
                 return said
         pytest.fail(f"it ended without {word!r}:\n{said}")
 
-    def end(self) -> tuple[int, str, str]:
-        self.process.send_signal(signal.SIGTERM)
-        out, error = self.process.communicate(timeout=60)
-        return self.process.returncode, out, error
+    def end(self) -> tuple[int, str]:
+        """Its exit code, and what it says until then."""
+        with self.process:
+            self.process.send_signal(signal.SIGTERM)
+            return self.process.wait(60), self.process.stdout.read().decode()
 
 
 def test_eviction_leaves_the_job_and_a_stop_in_airflow_cancels_it(fake: Fake, step: Step, tmp_path: Path) -> None:
     evicted = Pod(step, tmp_path)
     said = evicted.read_until("studio_url")
     name = next(iter(fake.jobs()))
-    code, out, error = evicted.end()
+    code, out = evicted.end()
     out = said + out
-    assert (code, fake.jobs()) == (143, {name: "Running"}), error
+    assert (code, fake.jobs()) == (143, {name: "Running"}), out
     told = [json.loads(line.partition(" ")[2]) for line in out.splitlines() if line.startswith("TIDEGATE_VALUE ")]
     assert {one["name"] for one in told} == {"job_id", "job_end_point", "studio_url"}
     assert told[0]["value"] == name
-    assert fake.secret not in out + error + fake.log.read_text()
+    assert fake.secret not in out + fake.log.read_text()
 
     stopped = Pod(step, tmp_path)
     stopped.read_until(f"job {name} is there, Running")
     stopped.word.write_text("the task was marked failed")
-    code, _, error = stopped.end()
-    assert code == 143, error
+    code, out = stopped.end()
+    assert code == 143, out
     assert next(iter(fake.jobs())) == name
     assert len(fake.asked("PUT", "/jobs/")) == 1
     assert len(fake.asked("POST", "/cancel")) == 1

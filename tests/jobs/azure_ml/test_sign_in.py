@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs.azure_ml.conftest import MOST_SECONDS
+from tests.jobs import forked
+from tests.jobs.azure_ml.conftest import LOADED, MOST_SECONDS
 from tests.jobs.azure_ml.specs import COMMAND, FILES
 from tests.jobs.servers import ROOT
 from tidegate.step import AccessDenied, BadSettings, NotFound, StepError, TryAgain
@@ -93,30 +94,44 @@ def test_a_certificate_authority_that_is_none_is_refused(step: Step) -> None:
         step("ping", AZURE_ML_CA="hello")
 
 
-@pytest.mark.parametrize("secret", ["", "wrong/secret+with=signs"])
-def test_as_a_process_it_leaves_no_secret_behind(fake: Fake, step: Step, tmp_path: Path, secret: str) -> None:
+def variables(step: Step, folder: Path, *, secret: str) -> dict[str, str]:
+    """Those of a process that submits a job; what it leaves behind, it leaves below `folder`."""
     params: dict[str, Any] = {"action": "job submit", "spec": COMMAND, "files": FILES}
-    more = {"AZURE_ML_CLIENT_SECRET": secret or fake.secret}
-    environ = step.environment(params, run={}, more=more)
+    environ = step.environment(params, run={}, more={"AZURE_ML_CLIENT_SECRET": secret})
+    return {**environ, "PATH": os.environ["PATH"], "TMPDIR": str(folder)}
+
+
+def assert_nothing_secret(fake: Fake, folder: Path, done: subprocess.CompletedProcess[str], *secrets: str) -> None:
+    left = done.stdout + done.stderr + fake.log.read_text()
+    left += "".join(path.read_text(errors="replace") for path in folder.rglob("*") if path.is_file())
+    for part in (fake.secret, *secrets, "eyJhbGciOi", "sig=", "endpoint-key"):
+        assert part not in left, part
+
+
+def test_as_people_call_it_it_leaves_no_secret_behind(fake: Fake, step: Step, tmp_path: Path) -> None:
+    """The specification and its code are files."""
+    (tmp_path / "job" / "src").mkdir(parents=True)
+    (tmp_path / "job" / "src" / "main.py").write_text(FILES["src/main.py"])
+    (tmp_path / "job" / "spec.yml").write_text(COMMAND)
     hosts = os.pathsep.join([str(ROOT), str(ROOT / "tests/jobs/azure_ml/hosts")])
-    command = [sys.executable, "-m", "jobs", "azure_ml"]
-    if not secret:  # as people call it: the specification and its code are files
-        (tmp_path / "job" / "src").mkdir(parents=True)
-        (tmp_path / "job" / "src" / "main.py").write_text(FILES["src/main.py"])
-        (tmp_path / "job" / "spec.yml").write_text(COMMAND)
-        command = [sys.executable, "-m", "jobs.azure_ml", "job", "submit", "--spec", "job/spec.yml"]
     done = subprocess.run(
-        command,
-        env={**environ, "PATH": os.environ["PATH"], "PYTHONPATH": hosts, "TMPDIR": str(tmp_path)},
+        [sys.executable, "-m", "jobs.azure_ml", "job", "submit", "--spec", "job/spec.yml"],
+        env={**variables(step, tmp_path, secret=fake.secret), "PYTHONPATH": hosts},
         cwd=tmp_path,
         capture_output=True,
         text=True,
         timeout=MOST_SECONDS - 10,
         check=False,
     )
-    assert done.returncode == (2 if secret else 0), done.stderr
-    assert secret or json.loads(done.stdout.splitlines()[-1])["value"]["status"] == "Completed"
-    left = done.stdout + done.stderr + fake.log.read_text()
-    left += "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*") if path.is_file())
-    for part in (fake.secret, secret or fake.secret, "eyJhbGciOi", "sig=", "endpoint-key"):
-        assert part not in left, part
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["value"]["status"] == "Completed"
+    assert_nothing_secret(fake, tmp_path, done)
+
+
+def test_as_a_step_with_a_wrong_secret_it_leaves_none_behind(fake: Fake, step: Step, tmp_path: Path) -> None:
+    wrong = "wrong/secret+with=signs"
+    environ = variables(step, tmp_path, secret=wrong)
+    done = forked.run(["-m", "jobs", "azure_ml"], env=environ, cwd=tmp_path, timeout=MOST_SECONDS - 10, loaded=LOADED)
+    assert done.returncode == 2, done.stderr
+    assert "AADSTS7000215" in done.stderr
+    assert_nothing_secret(fake, tmp_path, done, wrong)
