@@ -74,8 +74,8 @@ def made(requirements: Sequence[str], folder: Path, *, seconds: float) -> str:
     seen = [path for path in dict.fromkeys([*sys.path, str(Path.cwd())]) if path and Path(path).is_dir()]
     (site / "image.pth").write_text("\n".join(seen) + "\n", encoding="utf-8")
     python = str(folder / "bin" / "python")
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-input"]
-    command += ["--disable-pip-version-check", "--only-binary", ":all:", *QUICKLY, *requirements]
+    command = [python, "-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--only-binary", ":all:", *QUICKLY, *requirements]
     try:
         done = subprocess.run(
             command, env=_without_secrets(os.environ), capture_output=True, text=True, timeout=seconds, check=False
