@@ -15,14 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.dags.forks import Forks
+from tests import forked
 from tidegate.cluster import cache
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import subprocess
+    from collections.abc import Callable
 
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.sdk import DAG
+
+    Fork = Callable[..., subprocess.CompletedProcess[str]]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -107,6 +110,9 @@ def _migrate(folder: Path) -> None:
     assert {"dag_bundle", "ab_user"} <= tables, "not all tables were there when it was kept"
 
 
+AIRFLOW = ("airflow.sdk", "airflow.plugins_manager", "airflow.providers.cncf.kubernetes.operators.pod")
+"""What every DAG file of ours and every plugin imports of Airflow's: nothing of ours, and no database's migrations."""
+HASHES = (("PYTHONHASHSEED", "1"),)
 ANOTHER_PROCESS = """
 import sys, tidegate.page.plugin
 print("PAGE", *(name for name in sys.modules if name.startswith("tidegate.")))
@@ -126,17 +132,20 @@ print("DAGS", json.dumps({name: DagSerialization.to_dict(dag) for name, dag in b
 
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Processes with Airflow in memory and with other hashes than this one."""
-    forks = Forks({**os.environ, "PYTHONHASHSEED": "1", "PYTHONPATH": str(ROOT)})
-    yield forks
-    forks.close()
+def fork() -> Fork:
+    """Run text of Python in a process with Airflow in memory and other hashes than this one."""
+
+    def run(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, **dict(HASHES), "PYTHONPATH": str(ROOT), **environment}
+        return forked.run(["-c", code, *arguments], env=env, loaded=AIRFLOW, variables=HASHES)
+
+    return run
 
 
 @pytest.fixture(scope="session")
-def another(database: None, forks: Forks) -> dict[str, str]:
+def another(database: None, fork: Fork) -> dict[str, str]:
     """What a process with other hashes says: what it imports for a page, a DAG file and late, and how it reads all."""
-    done = forks.run(ANOTHER_PROCESS, str(ROOT / "dags"))
+    done = fork(ANOTHER_PROCESS, str(ROOT / "dags"))
     assert done.returncode == 0, done.stderr
     lines = (line.partition(" ") for line in done.stdout.splitlines())
     return {word: rest for word, _, rest in lines if word in ("PAGE", "MODULES", "LATE", "DAGS")}

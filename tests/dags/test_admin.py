@@ -14,7 +14,7 @@ from tidegate.airflow.admin import ensure, settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.dags.forks import Forks
+    from tests.dags.conftest import Fork
 
 PASSWORD = "correct horse"
 
@@ -52,8 +52,8 @@ def roles(users: Any, user: str, password: str) -> list[str]:
 AS_THE_CHART = "import runpy; runpy.run_module('tidegate.airflow.admin', run_name='__main__')"
 
 
-def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(users: Any, forks: Forks) -> None:
-    done = forks.run(AS_THE_CHART, TIDEGATE_ADMIN_USER="admin", TIDEGATE_ADMIN_PASSWORD=PASSWORD)
+def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(users: Any, fork: Fork) -> None:
+    done = fork(AS_THE_CHART, TIDEGATE_ADMIN_USER="admin", TIDEGATE_ADMIN_PASSWORD=PASSWORD)
     assert done.returncode == 0, done.stderr
     assert "admin account admin: created" in done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr

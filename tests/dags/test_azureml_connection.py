@@ -23,7 +23,7 @@ from tidegate.airflow.provider import get_provider_info
 from tidegate.airflow.spec import SpecError
 
 if TYPE_CHECKING:
-    from tests.dags.forks import Forks
+    from tests.dags.conftest import Fork
 
 SECRET = "correct-horse-battery"
 LONG = "extra__azure_machine_learning__"
@@ -51,10 +51,10 @@ print("FORM", json.dumps([hook.hook_name, hook.connection_testable, fields, dict
 """
 
 
-def test_airflow_shows_the_form_without_flask_appbuilders_widgets(forks: Forks, tmp_path: Path) -> None:
+def test_airflow_shows_the_form_without_flask_appbuilders_widgets(fork: Fork, tmp_path: Path) -> None:
     """By what the image ships: its own metadata, found by Airflow itself, with no widget of a hook."""
     (tmp_path / "tidegate-0.1.0.dist-info").symlink_to(ROOT / "images/airflow/tidegate.dist-info")
-    done = forks.run(FORM, str(tmp_path))
+    done = fork(FORM, str(tmp_path))
     assert done.returncode == 0, done.stderr[-2000:]
     line = next(line for line in done.stdout.splitlines() if line.startswith("FORM "))
     name, testable, fields, behaviour = json.loads(line.removeprefix("FORM "))

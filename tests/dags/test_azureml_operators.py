@@ -23,7 +23,7 @@ from tidegate.airflow.testing import run_step
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.dags.forks import Forks
+    from tests.dags.conftest import Fork
     from tidegate.airflow.testing import StepRun
 
 SECRET = "correct-horse-battery"
@@ -133,10 +133,10 @@ MOST_KIB = 40 * 1024
 """That all twelve may add to such a process; the SDK alone took 105 MiB."""
 
 
-def test_the_examples_are_parsed_without_the_sdk_and_cost_a_fraction_of_it(forks: Forks) -> None:
+def test_the_examples_are_parsed_without_the_sdk_and_cost_a_fraction_of_it(fork: Fork) -> None:
     files = sorted(str(path) for path in (ROOT / "dags/azureml").glob("*.py"))
     assert len(files) == 12
-    done = forks.run(PARSED, *files)
+    done = fork(PARSED, *files)
     assert done.returncode == 0, done.stderr[-2000:]
     added, *loaded = done.stdout.splitlines()[-1].split()
     assert "tidegate.airflow.azureml.jobs" in loaded

@@ -14,7 +14,7 @@ from tidegate.step.stores.file import FileStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.dags.forks import Forks
+    from tests.dags.conftest import Fork
 
 WORKER = "dag_id=petrol/run_id=r 1/task_id=train/attempt=1.log"
 TRIGGER = f"{WORKER}.trigger.7.log"
@@ -120,10 +120,10 @@ print(type(get_remote_task_log()).__name__, type(load_remote_log_handler()).__na
 
 
 @pytest.mark.parametrize(("url", "found"), [("file:///tmp/logs", "StoredLogs StoredLogs"), ("", "NoneType NoneType")])
-def test_airflow_finds_it_by_its_settings(forks: Forks, url: str, found: str) -> None:
+def test_airflow_finds_it_by_its_settings(fork: Fork, url: str, found: str) -> None:
     settings = {
         "AIRFLOW__LOGGING__LOGGING_CONFIG_CLASS": "tidegate.airflow.remote_logs.LOGGING",
         "AIRFLOW__TIDEGATE__LOGS_URL": url,
     }
-    done = forks.run(FIND, **settings)
+    done = fork(FIND, **settings)
     assert done.stdout.splitlines()[-1:] == [found], done.stderr

@@ -16,7 +16,8 @@ import pytest
 
 from jobs import train_model
 from jobs.upload_model import scoring
-from tests.jobs import entra, forked, weather
+from tests import forked
+from tests.jobs import entra, weather
 from tests.jobs.servers import Server, datalake, versitygw
 from tidegate.sample import petrol_csv
 from tidegate.step import Input, Prefix, Store, Stores, store_for

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.servers import ROOT
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.steps import environment, result_of
 from tests.jobs.weather import FILE, MINUTE, Admin, WeatherApi, assert_whole, fetch, lake_admin
 from tidegate.step import NotFound

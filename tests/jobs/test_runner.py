@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.servers import ROOT
 from tests.jobs.steps import environment, files, result_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.jobs import forked
+from tests import forked
 from tidegate.step import NotFound, TryAgain
 
 if TYPE_CHECKING:

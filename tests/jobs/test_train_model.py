@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from jobs.train_model import Settings, run
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.servers import ROOT
 from tests.jobs.steps import Ended, environment, files, fork_step, published, run_step
 from tidegate.sample import petrol_csv

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.azure_ml.conftest import LOADED
 from tests.jobs.azure_ml.specs import COMMAND, FILES
 from tidegate.step import StepError

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.jobs import forked
+from tests import forked
 from tests.jobs.azure_ml.conftest import LOADED, MOST_SECONDS
 from tests.jobs.azure_ml.specs import COMMAND, FILES
 from tests.jobs.servers import ROOT

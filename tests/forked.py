@@ -3,7 +3,7 @@
 `run` and `Program` are `subprocess.run` and `subprocess.Popen` for what follows `python` on a command line:
 `-m MODULE`, `-c TEXT` or a file. The process has the variables, the folder and the streams that it is given, and
 nothing else of ours. That a new interpreter does the same, `steps.run_step` shows: each step is run by it, too.
-`python -m tests.jobs.forked` is the process that forks; it ends with the tests.
+`python -m tests.forked` is the process that forks; it ends with the tests.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+Variables = tuple[tuple[str, str], ...]
+
 LOADED = (
     *(f"jobs.{name}" for name in ("call_service", "check_weather", "fetch_weather", "hello", "run_command")),
     *(f"jobs.train_model.{name}" for name in ("forest", "plots", "table")),
@@ -56,7 +58,9 @@ class Program:
         stdout: int | None = None,
         stderr: int | None = None,
         loaded: tuple[str, ...] = LOADED,
+        variables: Variables = (),
     ) -> None:
+        """`variables` are those of the process that forks, besides ours: it reads them while it loads."""
         self._ended: int | None = None
         read, write = os.pipe()
         self.stdout: BinaryIO = os.fdopen(read, "rb")
@@ -67,7 +71,7 @@ class Program:
             request.seek(0)
             out = write if stdout is None else stdout
             streams = [nothing.fileno() if stdin is None else stdin, out, out if stderr is None else stderr]
-            socket.send_fds(_server(loaded), [b"x"], [request.fileno(), told, *streams])
+            socket.send_fds(_server(loaded, variables), [b"x"], [request.fileno(), told, *streams])
         os.close(write)
         os.close(told)
         self.pid = int(self._line(60))
@@ -116,13 +120,14 @@ def run(
     given: bytes = b"",
     timeout: float = 300,
     loaded: tuple[str, ...] = LOADED,
+    variables: Variables = (),
 ) -> subprocess.CompletedProcess[str]:
     """Run to its end, and tell what it said."""
     with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         stdin.write(given)
         stdin.seek(0)
         streams = {"stdin": stdin.fileno(), "stdout": out.fileno(), "stderr": error.fileno()}
-        with Program(arguments, env=env, cwd=cwd, loaded=loaded, **streams) as program:
+        with Program(arguments, env=env, cwd=cwd, loaded=loaded, variables=variables, **streams) as program:
             try:
                 code = program.wait(timeout)
             except subprocess.TimeoutExpired:
@@ -134,11 +139,11 @@ def run(
 
 
 @cache
-def _server(loaded: tuple[str, ...]) -> socket.socket:
+def _server(loaded: tuple[str, ...], variables: Variables) -> socket.socket:
     """The way to the process that forks, begun when it is first wanted; it ends once nobody holds the other end."""
     ours, its = socket.socketpair()
-    command = [sys.executable, "-m", "tests.jobs.forked", str(its.fileno()), *loaded]
-    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()])
+    command = [sys.executable, "-m", "tests.forked", str(its.fileno()), *loaded]
+    process = subprocess.Popen(command, cwd=ROOT, pass_fds=[its.fileno()], env={**os.environ, **dict(variables)})
     its.close()
     atexit.register(process.wait, 10)
     atexit.register(ours.close)  # before the one above
