@@ -120,4 +120,7 @@ def _named(pod: Mapping[str, Any], mark: str, number: int) -> dict[str, Any]:
     made = copy.deepcopy(dict(pod))
     made["metadata"]["name"] = f"bench-{mark}-{number}"
     made["metadata"]["labels"][LABEL] = mark
+    for one in made["spec"]["containers"][0]["env"]:
+        if one["name"] == "TIDEGATE_OUTPUT":  # of its own, as a step has: what is there already is not written again
+            one["value"] = f"{one['value']}/{mark}/{number}"
     return made

@@ -26,6 +26,7 @@ from airflow.configuration import conf
 from airflow.jobs import triggerer_job_runner as airflows
 from airflow.jobs.triggerer_job_runner import TriggerRunner, TriggerRunnerSupervisor, messages
 
+from tidegate.airflow import success
 from tidegate.airflow.preloaded import load
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ WARM = ("tidegate.airflow.trigger", "tidegate.step.stores")
 
 if __name__ == "__main__":
     hurry()
+    success.install()
     load(WARM)
     from airflow.__main__ import main
 
