@@ -96,6 +96,29 @@ def test_a_timeline_that_waits_in_vain_says_what_the_pods_do() -> None:
         found.until(lambda _: False, seconds=0, what="the moon")
 
 
+def ended(*codes: int) -> list[timeline.Life]:
+    """Pods that ended so, one after the other."""
+    lives = []
+    for number, code in enumerate(codes):
+        state = named(f"p{number}", state="terminated")
+        state["status"]["containerStatuses"][0]["state"]["terminated"] = {"exitCode": code}
+        times = {"running": START + timedelta(seconds=2 * number), "ended": START + timedelta(seconds=2 * number + 1)}
+        lives.append(timeline.Life(state, times))
+    return lives
+
+
+def test_a_step_has_one_pod_and_another_only_for_a_store_that_was_away() -> None:
+    counted.assert_one_pod(ended(0))
+    counted.assert_one_pod(ended(75, 0))
+    for codes in ((1,), (75,), (137, 0), (0, 0)):
+        with pytest.raises(AssertionError):
+            counted.assert_one_pod(ended(*codes))
+    both = ended(75, 0)
+    both[0].times["ended"] = START + timedelta(seconds=9)
+    with pytest.raises(AssertionError):
+        counted.assert_one_pod(both)
+
+
 def life(**seconds: float) -> timeline.Life:
     return timeline.Life(pod(), {stage: START + timedelta(seconds=x) for stage, x in seconds.items()})
 

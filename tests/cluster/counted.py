@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegate.cli import runs
 from tidegate.cli.objects import BUCKET
+from tidegate.step.errors import TryAgain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -112,6 +113,18 @@ def missing_lines(log: Sequence[str], *, wanted: int) -> list[int]:
     """The numbers of lines that a log lacks; a line may stand in it twice, where two triggerers have read it."""
     found = {int(match[1]) for line in log if (match := LINE.search(line)) and int(match[2]) == wanted}
     return sorted(set(range(1, wanted + 1)) - found)
+
+
+def assert_one_pod(lives: Sequence[Life]) -> None:
+    """A step had one pod; or one more for each that found its store away and said so, but never two at once.
+
+    Without its kubelet a node's pods are not ready for a while, the store's among them.
+    """
+    told = {one.name: one.ended for one in lives}
+    *before, last = lives
+    assert last.succeeded, told
+    assert [[end["exitCode"] for end in one.ended] for one in before] == [[TryAgain.exit_code]] * len(before), told
+    assert at_once(lives) <= 1, told
 
 
 def at_once(lives: Sequence[Life]) -> int:

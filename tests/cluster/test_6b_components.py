@@ -101,8 +101,8 @@ def test_a_run_has_one_effect_a_whole_log_and_one_pod_a_step(
     counted.assert_no_pod_lives(aftermath.timeline, run_id)
     counted.assert_one_effect(store, DAG, run_id)
     counted.assert_complete_log(api, DAG, run_id)
-    made = {task: len(counted.pods(aftermath.timeline, run_id, task)) for task in (counted.FIRST, counted.SECOND)}
-    assert made == {counted.FIRST: 1, counted.SECOND: 1}
+    for task in (counted.FIRST, counted.SECOND):
+        counted.assert_one_pod(counted.pods(aftermath.timeline, run_id, task))
 
 
 def test_a_model_whose_training_pod_was_deleted_is_published(

@@ -51,8 +51,14 @@ class Life:
     @property
     def succeeded(self) -> bool:
         """Whether every container ended with code 0; the pod's phase says so a moment later."""
+        codes = [one["exitCode"] for one in self.ended]
+        return bool(codes) and codes == [0] * len(self.pod["status"]["containerStatuses"])
+
+    @property
+    def ended(self) -> list[dict[str, Any]]:
+        """What Kubernetes tells of the containers that have ended: `exitCode`, `reason`, `message` and more."""
         states = [one.get("state", {}) for one in self.pod["status"].get("containerStatuses", [])]
-        return bool(states) and all(one.get("terminated", {}).get("exitCode") == 0 for one in states)
+        return [state["terminated"] for state in states if state.get("terminated")]
 
     def note(self, kind: str) -> str:
         """A label or annotation of ours, such as `task-id`."""
