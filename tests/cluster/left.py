@@ -1,30 +1,32 @@
 """What pods have left behind in Kubernetes: their logs.
 
-Reads: the pods of a namespace through kubectl. Writes: nothing. Again: a pod that goes meanwhile is passed over, since
-the release's own CronJobs make and remove some at any time.
+Reads: the pods of a namespace through kubectl, in one call. Writes: nothing. Again: a pod that goes meanwhile is passed
+over, since the release's own CronJobs make and remove some at any time.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from tidegate.cluster.errors import CommandFailed
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from tidegate.cli.kubectl import Kubectl
 
+EVERY_POD = ("--selector", "!tests.tidegate.dev/none", "--max-log-requests=1000")
+WHOLE = ("--all-containers", "--tail=-1", "--prefix", "--ignore-errors")
 
-def logs(kubectl: Kubectl, namespace: str) -> Iterator[tuple[str, str]]:
-    """Name of each pod, and what all its containers have printed."""
-    options = ("--namespace", namespace, "--all-containers", "--ignore-errors")
-    for pod in kubectl.items("pods", namespace=namespace):
-        name = pod["metadata"]["name"]
-        try:
-            printed = kubectl.text("logs", name, *options)
-        except CommandFailed as fault:
-            if "(NotFound)" not in str(fault):
-                raise
-            continue
-        yield name, printed
+
+def logs(kubectl: Kubectl, namespace: str) -> dict[str, str]:
+    """Container, such as `pod/NAME/CONTAINER`, -> what it has printed."""
+    return by_container(kubectl.text("logs", "--namespace", namespace, *EVERY_POD, *WHOLE).splitlines())
+
+
+def by_container(lines: Iterable[str]) -> dict[str, str]:
+    """The same, of lines `[pod/NAME/CONTAINER] text`; what kubectl says of a container that is gone is nobody's."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        where, _, text = line.partition("] ")
+        found[where.removeprefix("[") if where.startswith("[pod/") else ""].append(text or line)
+    return {where: "\n".join(texts) for where, texts in found.items()}

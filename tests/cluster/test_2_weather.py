@@ -89,7 +89,7 @@ def left_in_kubernetes(kubectl: Kubectl) -> Iterator[tuple[str, str]]:
     for namespace in (NAMESPACE, STEPS_NAMESPACE):
         kinds = "pods,configmaps,deployments,statefulsets,jobs,events,serviceaccounts"
         yield namespace, kubectl.text("get", kinds, "--namespace", namespace, "--output", "json")
-        yield from ((f"log of {name}", printed) for name, printed in left.logs(kubectl, namespace))
+        yield from ((f"log of {name}", printed) for name, printed in left.logs(kubectl, namespace).items())
 
 
 def test_the_keys_are_in_nothing_that_the_runs_left_behind(

@@ -32,7 +32,7 @@ HOUR = datetime(2021, 6, 15, 12, 0, 0, datetime.now(UTC).microsecond, tzinfo=UTC
 """Of the run of petrol: no other test publishes to it, and no earlier pass has a run of this very date."""
 STARTS_WITHIN = 120
 ENDS_WITHIN = 400
-PAUSE_SECONDS = 4.0
+PAUSE_SECONDS = 3.0
 """Between two kills: the parts are away at the same time, and not all at the same instant."""
 ORDER = ("dag-processor", "api-server", "database", "triggerer", "kubelet", "scheduler")
 
