@@ -131,7 +131,7 @@ TELLS = """
 import os, pathlib, signal, sys, time
 told = pathlib.Path(os.environ["TIDEGATE_STOPPED_FILE"])
 def stop(*_):
-    print("told:", told.read_text() or "nothing", flush=True)
+    os.write(1, f"told: {told.read_text() or 'nothing'}\\n".encode())  # print may be at work below, and bears no other
     sys.exit(143)
 signal.signal(signal.SIGTERM, stop)
 print("ready", flush=True)
