@@ -3,7 +3,7 @@
 Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
 Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
 Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
-All but the last run side by side, four at a time, and each shows what it printed when it ends.
+All but the last run side by side, three at a time, and each shows what it printed when it ends.
 
 A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
 """
@@ -34,7 +34,7 @@ PARTS = {"jobs": ("jobs", "jobs/azure_ml"), "steps": ("steps", "steps/outage")}
 """Rungs too long for one lane, as folders of tests that run side by side; the first leaves out the others."""
 WAITING = ("steps/outage", "jobs/azure_ml")
 """Parts that wait for most of their time, so that they take no lane: the second computes for 40 of its 140 seconds."""
-LANES = 4
+LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
 OWN_WORDS = ": optional: not run: "
 """Before what a skip wants to have printed as it is."""
