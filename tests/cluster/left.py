@@ -27,6 +27,6 @@ def by_container(lines: Iterable[str]) -> dict[str, str]:
     """The same, of lines `[pod/NAME/CONTAINER] text`; what kubectl says of a container that is gone is nobody's."""
     found: dict[str, list[str]] = defaultdict(list)
     for line in lines:
-        where, _, text = line.partition("] ")
-        found[where.removeprefix("[") if where.startswith("[pod/") else ""].append(text or line)
+        where, _, text = line[1:].partition("] ") if line.startswith("[pod/") else ("", "", line)
+        found[where].append(text)
     return {where: "\n".join(texts) for where, texts in found.items()}

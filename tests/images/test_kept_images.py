@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tidegate.cluster import cache, commands, engine, kept_images, kind, node_image
+from tidegate.cluster.nodes import CTR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLUSTER = "kept-images-test"
-CTR = "ctr --namespace=k8s.io"
 STARTED = "containerd > /dev/null 2>&1 & until ctr version > /dev/null 2>&1; do sleep 0.1; done;"
 KNOWN, UNKNOWN = "docker.io/tidegate/hello:1", "docker.io/tidegate/hello:2"
 

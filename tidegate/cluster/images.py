@@ -137,7 +137,8 @@ def build(*, registry: str | None = None, only: Collection[str] | None = None) -
     Raises:
         CommandFailed: A build failed; the error carries the last lines it printed.
     """
-    refs, plain = references(registry=registry), references()
+    plain = references()
+    refs = references(registry=registry) if registry else plain
     with cache.lock("build"):
         present = _in_engine()
         for image in _with_bases(only):

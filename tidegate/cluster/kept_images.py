@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tidegate.cluster import cache, commands, engine, layers
+from tidegate.cluster import cache, commands, engine, layers, nodes
 from tidegate.progress import progress
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ MADE_FOR: Final = ".made-for"
 """File with the node image's id, written last: without it the folder is not used."""
 PREPARE: Final = r"""
 kept=/kept
-if [ "$(cat "$kept/.made-for" 2>/dev/null)" != "$NODE" ]; then
+if [ "$(cat "$kept/$MADE_FOR" 2>/dev/null)" != "$NODE" ]; then
   find "$kept" -mindepth 1 -delete
-  cp --archive /var/lib/containerd/. "$kept/"
-  echo "$NODE" > "$kept/.made-for"
+  cp --archive "$INSIDE/." "$kept/"
+  echo "$NODE" > "$kept/$MADE_FOR"
   exit
 fi
 rm -rf "$kept/io.containerd.grpc.v1.cri" "$kept/io.containerd.runtime.v2.task"
-mount --bind "$kept" /var/lib/containerd
+mount --bind "$kept" "$INSIDE"
 containerd > /tmp/containerd.log 2>&1 &
 tries=0
 until ctr version > /dev/null 2>&1; do
@@ -37,13 +37,16 @@ until ctr version > /dev/null 2>&1; do
   if [ "$tries" -gt 100 ]; then cat /tmp/containerd.log >&2; exit 1; fi
   sleep 0.1
 done
-ctr --namespace=k8s.io containers ls --quiet | xargs --no-run-if-empty ctr --namespace=k8s.io containers rm
-ctr --namespace=k8s.io images ls --quiet | grep '^docker.io/tidegate/' | grep -vxF "$IMAGES" |
-  xargs --no-run-if-empty ctr --namespace=k8s.io images rm > /dev/null
+$CTR containers ls --quiet | xargs --no-run-if-empty $CTR containers rm
+$CTR images ls --quiet | grep '^docker.io/tidegate/' | grep -vxF "$IMAGES" |
+  xargs --no-run-if-empty $CTR images rm > /dev/null
 kill $!
 wait $! || true
 """
-"""Runs in a container of the node image with the folder at `/kept`: fills it, or clears it of the cluster before."""
+"""Runs in a container of the node image with the folder at `/kept`: fills it, or clears it of the cluster before.
+
+`$NODE` is the node image's id, `$IMAGES` a line for each image that may stay; the rest is what is named here.
+"""
 
 
 def ready(cluster: str, image: str, *, refs: Iterable[str]) -> Path | None:
@@ -64,8 +67,10 @@ def ready(cluster: str, image: str, *, refs: Iterable[str]) -> Path | None:
     folder = cache.folder("nodes", cluster)
     node = commands.output([engine.docker(), "image", "inspect", "--format={{.Id}}", image]).strip()
     known = "\n".join(sorted(map(layers.containerd_name, refs)))
+    given = {"NODE": node, "IMAGES": known, "INSIDE": INSIDE, "MADE_FOR": MADE_FOR, "CTR": nodes.CTR}
     command = [engine.docker(), "run", "--rm", "--privileged", f"--volume={folder}:/kept"]
-    command += [f"--env=NODE={node}", f"--env=IMAGES={known}", "--entrypoint=/bin/sh", image, "-euc", PREPARE]
+    command += [f"--env={name}={text}" for name, text in given.items()]
+    command += ["--entrypoint=/bin/sh", image, "-euc", PREPARE]
     with progress.phase("Prepare what the node keeps of images"):
         commands.run(command, log="kept-images")
     return folder
