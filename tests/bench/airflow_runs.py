@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Task instances that Airflow gives at once."""
-LOOK_SECONDS = 1.0
-"""Between two looks at a run: what is measured comes from Airflow's own dates, so it can be slow."""
+LOOK_SECONDS = 3.0
+"""Between two looks at a run: what is measured comes from Airflow's own dates, and a look costs the cluster work."""
 
 
 @dataclass(frozen=True)

@@ -124,16 +124,23 @@ def test_a_loop_is_neither_busy_nor_slower_than_airflows(
 
 
 def test_the_parent_looks_more_often_and_cleans_up_as_often_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    waits, cleaned = [], []
+    waits, cleaned, looked = [], [], []
     monkeypatch.setattr(TriggerRunnerSupervisor, "_service_subprocess", lambda _self, wait, *_: waits.append(wait))
     monkeypatch.setattr(TriggerRunnerSupervisor, "clean_unused", lambda _self: cleaned.append(1))
+    monkeypatch.setattr(TriggerRunnerSupervisor, "load_triggers", lambda _self: looked.append(1))
     parent = triggerer.Supervisor.__new__(triggerer.Supervisor)
-    parent._cleaned = float("-inf")
-    for _ in range(4):
+    parent._cleaned = parent._loaded = float("-inf")
+    parent._service_subprocess(1)
+    for _ in range(4):  # rounds that a word of a trigger ends at once
+        parent.load_triggers()
         parent._service_subprocess(1)
         parent.clean_unused()
-    assert waits == [triggerer.LOOP_SECONDS] * 4
-    assert len(cleaned) == 1
+    assert waits[0] == triggerer.LOOP_SECONDS
+    assert 0 < min(waits) < max(waits) <= triggerer.LOOP_SECONDS
+    assert len(cleaned) == len(looked) == 1
+    parent._loaded -= triggerer.LOOP_SECONDS
+    parent.load_triggers()
+    assert len(looked) == 2
 
 
 @pytest.fixture

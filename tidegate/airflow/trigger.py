@@ -34,7 +34,7 @@ from tidegate.airflow.order import lines, make_order
 from tidegate.airflow.patience import Budgets
 from tidegate.airflow.references import ReferenceError_, Resolver
 from tidegate.airflow.request import Asked, forced, make_request, run_params
-from tidegate.airflow.spec import CONFIG_MAP, SpecError
+from tidegate.airflow.spec import SpecError
 from tidegate.airflow.templates import TemplateError, render
 from tidegate.airflow.watch import PodWatch, shared
 from tidegate.airflow.work import Work
@@ -156,7 +156,7 @@ class StepTrigger(BaseTrigger):
             return Failure(kind=Kind.PLATFORM, message=message, then=Then.RETRY, started=False)
 
     async def _on(self, watch: PodWatch, run: Identity, fields: dict[str, Any]) -> Result | Failure:
-        config = await watch.pods.config(CONFIG_MAP)
+        config = await watch.config()
         given = await credentials.read(self.credentials) if self.credentials else None
         order = make_order(config, run, step=self.step, namespace=self.namespace, credentials=given, **fields)
         self._show(order)

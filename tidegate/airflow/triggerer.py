@@ -3,7 +3,8 @@
 A new trigger is found by one loop, fetched by another, and its event is handed back by the latter; both sleep for a
 second each round, which no setting reaches (apache-airflow 3.3.2, `run_once` and `arun`): up to two seconds before a
 step begins, one after its end. Here both sleep `tidegate.triggerer_loop_seconds`, and an end is handed back at once.
-Cleaning up behind triggers, which each round of the first loop does, stays at once a second.
+Cleaning up behind triggers, which each round of the first loop does, stays at once a second. Whatever a trigger says
+(a log's line, a question) begins a round too; the tables are asked for new triggers once a sleep, not once a word.
 Airflow closes a task's log when it hears that the trigger has ended, and reads 4 KB of what was logged a round: an end
 that is heard at once would cost the last lines. So all that was logged before is read first.
 Reads: Airflow's settings. Again: as Airflow's. Of an Airflow with other code nothing is changed, and the log says so.
@@ -115,6 +116,7 @@ class Supervisor(TriggerRunnerSupervisor):
     """Looks for new triggers more often, cleans up behind old ones as often as before, and loses no line of a log."""
 
     _cleaned: float = attrs.field(init=False, default=-math.inf)
+    _loaded: float = attrs.field(init=False, default=-math.inf)
 
     @classmethod
     def run_in_process(cls) -> None:
@@ -127,7 +129,8 @@ class Supervisor(TriggerRunnerSupervisor):
         raise_on_timeout: bool = False,
         expect_signal: int | None = None,
     ) -> Any:  # noqa: ANN401 - Airflow's own
-        wait = min(max_wait_time, loop_seconds())
+        left = self._loaded + loop_seconds() - time.monotonic()
+        wait = min(max_wait_time, left if left > 0 else loop_seconds())
         return TriggerRunnerSupervisor._service_subprocess(self, wait, raise_on_timeout, expect_signal)  # noqa: SLF001
 
     def _register_pipe_readers(
@@ -145,6 +148,12 @@ class Supervisor(TriggerRunnerSupervisor):
     def _read_logs(self) -> None:
         for source in [source for source, kind in self._open_sockets.items() if kind == "logs"]:
             self.selector.get_key(source).data[0](source)
+
+    def load_triggers(self) -> None:
+        """See TriggerRunnerSupervisor. What a trigger says ends a round early; the tables are asked later."""
+        if time.monotonic() - self._loaded >= loop_seconds():
+            TriggerRunnerSupervisor.load_triggers(self)
+            self._loaded = time.monotonic()
 
     def clean_unused(self) -> None:
         """See TriggerRunnerSupervisor."""

@@ -1,7 +1,8 @@
 """One watch on the pods of a namespace, shared by every step that is under way in this process.
 
 Reads: one list, then one watch, resumed by resourceVersion; listed again when that is too old (410) or the stream is
-broken in a way that may have lost an event. Writes: nothing.
+broken in a way that may have lost an event. The ConfigMap of steps, once for those that begin together.
+Writes: nothing.
 Again: `shared` gives every caller on the same event loop the same watch; the last to leave closes it a little later.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from tidegate.airflow.kube import Gone, Kube, KubeError
+from tidegate.airflow.spec import CONFIG_MAP
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SELECTOR = "app.kubernetes.io/managed-by=tidegate"
+FRESH_SECONDS = 1.0
+"""Steps that begin within so long of each other read the ConfigMap once."""
 LINGER = 600.0
 """Seconds the watch stays open after its last user: an idle one costs nothing, a new one its TLS and a list."""
 
@@ -82,6 +87,19 @@ class PodWatch:
         self.current: dict[str, Pod] = {}
         self.synced = asyncio.Event()
         self._followers: dict[str, set[Follower]] = {}
+        self._config: tuple[float, asyncio.Future[dict[str, str]]] | None = None
+
+    async def config(self) -> dict[str, str]:
+        """Data of the ConfigMap of steps, read at most `FRESH_SECONDS` ago. Raises: as `Pods.config`."""
+        now = time.monotonic()
+        if self._config is None or now - self._config[0] > FRESH_SECONDS:
+            self._config = now, asyncio.ensure_future(self.pods.config(CONFIG_MAP))
+        reading = self._config[1]
+        try:
+            return await asyncio.shield(reading)
+        except Exception:
+            self._config = None  # whoever comes next asks anew
+            raise
 
     @asynccontextmanager
     async def follow(self, pod: Pod) -> AsyncIterator[Follower]:
