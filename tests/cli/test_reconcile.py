@@ -26,3 +26,10 @@ def test_a_dry_run_says_so_to_the_job_alone() -> None:
     job = job_of(FOUND, dry_run=True)
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["--keep", "3", "--dry-run"]
     assert before == FOUND
+
+
+def test_minutes_reach_the_job_alone() -> None:
+    before = copy.deepcopy(FOUND)
+    job = job_of(FOUND, dry_run=True, minutes=0)
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["--keep", "3", "--dry-run", "--minutes=0"]
+    assert before == FOUND

@@ -54,8 +54,17 @@ def test_young_pods_and_pods_of_no_task_and_pods_on_their_way_out_stay() -> None
 def test_newest_finished_pods_of_each_task_stay() -> None:
     pods = [pod(f"p{i}", "Succeeded", ti="x", age=60 * i) for i in range(5)]
     pods += [pod("q", "Failed", ti="x", task="other"), pod("living", "Succeeded", ti="1", age=9e5)]
-    assert gone(pods, {"1": "deferred"}) == ["p3", "p4"], "a result that nobody has read yet must stay"
+    assert gone(pods, {"1": "deferred"}, recent=timedelta()) == ["p3", "p4"], "a result nobody has read yet must stay"
     assert gone([pod("ancient", "Succeeded", ti="x", age=8 * 86400)], {}) == ["ancient"]
+
+
+def test_what_has_just_ended_stays_however_many_they_are() -> None:
+    pods = [pod(f"p{i}", "Succeeded", ti="x", age=60 * i) for i in range(10, 20)]
+    assert gone(pods, {}) == [f"p{i}" for i in range(15, 20)]
+    late = pod("late", "Succeeded", ti="x", age=7200)
+    finished = (NOW - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    late["status"]["containerStatuses"] = [{"state": {"terminated": {"finishedAt": finished}}}]
+    assert gone([*pods, late], {}) == [f"p{i}" for i in range(15, 20)], "it ran for long and ended now"
 
 
 def test_states_are_read_by_id(tmp_path: Path) -> None:

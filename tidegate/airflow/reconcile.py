@@ -48,6 +48,9 @@ KEPT = 3
 KEPT_FOR = timedelta(days=7)
 """No finished pod is kept longer."""
 
+RECENT = timedelta(minutes=15)
+"""Whatever has ended within it is kept: a mapped step has many pods at once, and removing them slows the others."""
+
 YOUNG = timedelta(seconds=30)
 """A pod younger than this is left alone, for the state may be written a moment after the pod."""
 
@@ -69,7 +72,13 @@ class Removal:
 
 
 def plan(
-    pods: Sequence[Pod], states: Mapping[str, str], *, now: datetime, kept: int = KEPT, kept_for: timedelta = KEPT_FOR
+    pods: Sequence[Pod],
+    states: Mapping[str, str],
+    *,
+    now: datetime,
+    kept: int = KEPT,
+    kept_for: timedelta = KEPT_FOR,
+    recent: timedelta = RECENT,
 ) -> list[Removal]:
     """Say which pods go: a pure function of the pods and of the states of their tries.
 
@@ -79,6 +88,7 @@ def plan(
         now: The time.
         kept: Finished pods kept for each task of a DAG.
         kept_for: How long at most.
+        recent: How long all of them are kept after their end.
     """
     removals = [found for pod in pods if (found := _over(pod, states, now=now))]
     finished: dict[tuple[str, str], list[Pod]] = defaultdict(list)
@@ -89,7 +99,7 @@ def plan(
     for group in finished.values():
         group.sort(key=_created, reverse=True)
         for rank, pod in enumerate(group):
-            if rank >= kept or now - _created(pod) > kept_for:
+            if (rank >= kept and now - _ended(pod) >= recent) or now - _created(pod) > kept_for:
                 removals.append(_removal(pod, f"finished; {kept} are kept for each task, at most {kept_for.days} days"))
     return removals
 
@@ -117,6 +127,13 @@ def _created(pod: Pod) -> datetime:
     return datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
 
 
+def _ended(pod: Pod) -> datetime:
+    """When its last container ended, as the node tells it; its beginning where it has none that ended."""
+    states = [one.get("state", {}).get("terminated") or {} for one in pod["status"].get("containerStatuses") or ()]
+    ends = [datetime.fromisoformat(one["finishedAt"]) for one in states if one.get("finishedAt")]
+    return max(ends, default=_created(pod))
+
+
 def read_states(engine: Engine, ids: Iterable[str]) -> States:
     """Return the states of these task instances; those of earlier tries are not there any more."""
     wanted = sorted({uuid.UUID(ti_id) for ti_id in ids if ti_id})
@@ -135,6 +152,7 @@ async def reconcile(
     dry_run: bool = False,
     kept: int = KEPT,
     kept_for: timedelta = KEPT_FOR,
+    recent: timedelta = RECENT,
 ) -> list[Removal]:
     """Delete what is over; return what was (or with `dry_run` would be) deleted.
 
@@ -144,10 +162,11 @@ async def reconcile(
         dry_run: Only say it.
         kept: As in `plan`.
         kept_for: As in `plan`.
+        recent: As in `plan`.
     """
     found, _ = await pods.select(SELECTOR)
     known = await asyncio.to_thread(states, [_ti_id(pod) for pod in found])
-    removals = plan(found, known, now=datetime.now(tz=UTC), kept=kept, kept_for=kept_for)
+    removals = plan(found, known, now=datetime.now(tz=UTC), kept=kept, kept_for=kept_for, recent=recent)
     if not dry_run:
         await _tidy(pods, found, removals, known)
     return removals
@@ -194,9 +213,13 @@ def airflow_engine() -> Engine:
 async def _main(options: argparse.Namespace) -> None:
     pods, engine = await Kube.connect(options.namespace), airflow_engine()
     try:
-        kept_for = timedelta(days=options.days)
         for removal in await reconcile(
-            pods, lambda ids: read_states(engine, ids), dry_run=options.dry_run, kept=options.keep, kept_for=kept_for
+            pods,
+            lambda ids: read_states(engine, ids),
+            dry_run=options.dry_run,
+            kept=options.keep,
+            kept_for=timedelta(days=options.days),
+            recent=timedelta(minutes=options.minutes),
         ):
             print(f"{'would delete' if options.dry_run else 'deleted'} {removal.name}: {removal.why}")  # noqa: T201
     except (OperationalError, ProgrammingError) as fault:
@@ -212,6 +235,9 @@ def main() -> None:
     parser.add_argument("--namespace", default=steps_namespace(), help="where steps run")
     parser.add_argument("--keep", type=int, default=KEPT, help="finished pods kept for each task")
     parser.add_argument("--days", type=int, default=KEPT_FOR.days, help="days that a finished pod is kept at most")
+    parser.add_argument(
+        "--minutes", type=int, default=RECENT // timedelta(minutes=1), help="minutes that each finished pod is kept"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be deleted")
     asyncio.run(_main(parser.parse_args()))
 

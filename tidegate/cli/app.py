@@ -218,10 +218,14 @@ def logs(
 @app.command()
 def reconcile(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+    minutes: Annotated[
+        int | None,
+        typer.Option(min=0, help="Minutes that a finished pod stays; default: the chart's `reconcile.keepMinutes`."),
+    ] = None,
     context: ContextOption = None,
 ) -> None:
     """Delete the pods of tries that are over, and finished pods that nobody will read; a CronJob does it too."""
-    said = reconcile_module.reconcile(Kubectl(state.context(context)), dry_run=dry_run)
+    said = reconcile_module.reconcile(Kubectl(state.context(context)), dry_run=dry_run, minutes=minutes)
     out.print(said.strip() or "nothing to delete", markup=False, soft_wrap=True)
 
 

@@ -22,13 +22,18 @@ SECONDS = 180
 EVERY = 1.0
 
 
-def reconcile(kubectl: Kubectl, *, dry_run: bool) -> str:
+def reconcile(kubectl: Kubectl, *, dry_run: bool, minutes: int | None = None) -> str:
     """Return what it printed: one line for each pod that was, or with `dry_run` would be, deleted.
+
+    Args:
+        kubectl: The cluster.
+        dry_run: Only say it.
+        minutes: For how long after its end each finished pod is kept; None as the CronJob says.
 
     Raises:
         Fault: It failed, or took longer than three minutes; with the end of its log.
     """
-    job = job_of(kubectl.read("cronjob", CRON_JOB), dry_run=dry_run)
+    job = job_of(kubectl.read("cronjob", CRON_JOB), dry_run=dry_run, minutes=minutes)
     made = json.loads(kubectl.text("create", "--filename", "-", "-o", "json", stdin=json.dumps(job)))
     name = made["metadata"]["name"]
     try:
@@ -42,11 +47,11 @@ def reconcile(kubectl: Kubectl, *, dry_run: bool) -> str:
     return said
 
 
-def job_of(cron_job: dict[str, Any], *, dry_run: bool) -> dict[str, Any]:
+def job_of(cron_job: dict[str, Any], *, dry_run: bool, minutes: int | None = None) -> dict[str, Any]:
     """Return the Job that the CronJob would start next, under a name of its own. Pure."""
     template = copy.deepcopy(cron_job["spec"]["jobTemplate"])
-    if dry_run:
-        template["spec"]["template"]["spec"]["containers"][0].setdefault("args", []).append("--dry-run")
+    more = ["--dry-run"] * dry_run + ([] if minutes is None else [f"--minutes={minutes}"])
+    template["spec"]["template"]["spec"]["containers"][0].setdefault("args", []).extend(more)
     metadata = {**template.get("metadata", {}), "generateName": f"{CRON_JOB}-by-hand-", "namespace": NAMESPACE}
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": template["spec"]}
 
