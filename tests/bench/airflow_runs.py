@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PAGE = 100
 """Task instances that Airflow gives at once."""
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 1.0
 """Between two looks at a run: what is measured comes from Airflow's own dates, and a look costs the cluster work."""
 
 
@@ -38,7 +38,7 @@ class Ended:
         return sum(one["state"] == "success" for one in self.tasks)
 
 
-def once(api: Airflow, dag_id: str, *, seconds: float, force: bool = True) -> Ended:
+def once(api: Airflow, dag_id: str, *, seconds: float, force: bool = True, every: float = LOOK_SECONDS) -> Ended:
     """One run from its request to its end, at most `seconds`; unless it is forced, recorded results are used."""
     run_id = api.trigger(dag_id, conf={"force": True} if force else {})
     found: list[dict[str, Any]] = []
@@ -48,7 +48,7 @@ def once(api: Airflow, dag_id: str, *, seconds: float, force: bool = True) -> En
         return bool(found) and found[0]["state"] in runs.OVER
 
     state = lambda: f"{found} {counts(api, dag_id, run_id)}"  # noqa: E731 - said only when the time is over
-    runs.until(over, seconds=seconds, what=f"a run of {dag_id}", state=state, every=LOOK_SECONDS)
+    runs.until(over, seconds=seconds, what=f"a run of {dag_id}", state=state, every=every)
     return Ended(found[0], tasks(api, dag_id, run_id))
 
 

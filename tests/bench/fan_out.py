@@ -33,6 +33,8 @@ SECONDS_EACH = 10.0
 """After so long for each of them, at least `LEAST_SECONDS`, something is wrong."""
 LEAST_SECONDS = 300.0
 SETTLE_SECONDS = 5.0
+LOOKS = 200.0
+"""At a run at most: each takes the API server some of the time that is measured."""
 WATCHES_EVERY = 8.0
 """Seconds between two looks at how many watches are open."""
 
@@ -70,7 +72,7 @@ def _batch(at: Setting, way: str, size: int) -> Iterator[tuple[float, int]]:
         with bare.batch(at.kubectl, at.pods, at.pod, count=size, seconds=limit) as made:
             yield made.seconds, made.succeeded
     else:
-        ended = airflow_runs.once(at.airflow, dags.fan_id(size), seconds=limit)
+        ended = airflow_runs.once(at.airflow, dags.fan_id(size), seconds=limit, every=limit / LOOKS)
         yield ended.seconds, ended.green
         remove_pods(at.kubectl, f"{DAG_LABEL}={dags.fan_id(size)}")
 
