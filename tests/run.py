@@ -3,7 +3,8 @@
 Reads: the rungs named as arguments, else all; `CI=true` makes a skip that is not declared optional a failure.
 Writes: `build/junit/<rung>.xml`, `build/times/tests.json` and `build/report.md`. Again: the reports are replaced.
 Exit: 0 when every test passed, 1 otherwise. A rung that fails does not stop the next ones, so one run shows all.
-All but the last run side by side, three at a time, and each shows what it printed when it ends.
+All but the last run side by side, three at a time, and each shows what it printed when it ends. The last waits a good
+deal, so that what only computes runs beside it and yields to it.
 
 A skip whose reason begins with `optional:` is allowed in CI and listed as `not run`.
 """
@@ -29,7 +30,9 @@ BUILD = HERE.parent / "build"
 RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "browser", "cluster_units", "images", "cluster")
 NEEDS_ENGINE = ("images", "cluster")
 ALONE = ("cluster",)
-"""Rungs beside which nothing else runs: they wait for what others would slow down."""
+"""Rungs beside which little else runs: they wait for what others would slow down."""
+BESIDE = ("static", "helm")
+"""Rungs without servers or clocks, which run beside those where they are wanted, on what those leave of the cores."""
 PARTS = {"jobs": ("jobs", "jobs/azure_ml"), "steps": ("steps", "steps/outage")}
 """Rungs too long for one lane, as folders of tests that run side by side; the first leaves out the others."""
 WAITING = ("steps/outage", "jobs/azure_ml")
@@ -38,8 +41,8 @@ LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
 OWN_WORDS = ": optional: not run: "
 """Before what a skip wants to have printed as it is."""
-LONGEST = ("jobs", "images", "dags", "steps", "browser", "ledger", "cli", "helm", "static")
-"""The longest of them, which are begun first, so that the lanes end together; `helm` is long where its chart is new."""
+LONGEST = ("jobs", "images", "dags", "steps", "browser", "ledger", "cli")
+"""The longest of them, which are begun first, so that the lanes end together."""
 
 console = Console(highlight=False)
 
@@ -77,7 +80,7 @@ def missing_for(rung: str) -> str:
     return "; ".join(faults)
 
 
-def run(rung: str, *, live: bool) -> Outcome:
+def run(rung: str, *, live: bool, yielding: bool = False) -> Outcome:
     """One rung in a pytest of its own, whose output is shown as it comes (`live`) or at the end."""
     reason = missing_for(rung)
     if reason:
@@ -88,6 +91,7 @@ def run(rung: str, *, live: bool) -> Outcome:
     start = time.monotonic()
     others = [f"--ignore=tests/{part}" for part in PARTS.get(rung, ())[1:]]
     command = [sys.executable, "-m", "pytest", f"tests/{rung}", *others, f"--junitxml={report}", "-q", "--durations=10"]
+    command = ["nice", "-n", "19", *command] if yielding else command
     kept = None if live else subprocess.PIPE
     done = subprocess.run(
         command,
@@ -174,18 +178,23 @@ def airflow_by(report: Path) -> str:
 def run_all(rungs: list[str], times: Progress) -> list[Outcome]:
     """Those that can side by side, those that wait beside them, then the others one by one."""
 
-    def timed(rung: str, *, live: bool) -> Outcome:
+    def timed(rung: str, *, live: bool, yielding: bool = False) -> Outcome:
         with times.phase(f"rung {rung}"):
-            return run(rung, live=live)
+            return run(rung, live=live, yielding=yielding)
 
-    several = sorted(set(rungs) - set(ALONE), key=lambda rung: (*LONGEST, rung).index(rung))
+    alone = [rung for rung in rungs if rung in ALONE]
+    later = [rung for rung in rungs if alone and rung in BESIDE]
+    several = sorted({*rungs} - {*alone, *later}, key=lambda rung: (*LONGEST, rung).index(rung))
     with ThreadPoolExecutor(max_workers=LANES) as lanes, ThreadPoolExecutor(max_workers=len(WAITING)) as beside:
 
         def begun(rung: str) -> Future[Outcome]:
             return (beside if rung in WAITING else lanes).submit(timed, rung, live=len(several) == 1)
 
         outcomes = [one.result() for one in [begun(rung) for rung in several]]
-    outcomes += [timed(rung, live=True) for rung in rungs if rung in ALONE]
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        yielding = [beside.submit(timed, rung, live=False, yielding=True) for rung in later]
+        outcomes += [timed(rung, live=True) for rung in alone]
+        outcomes += [one.result() for one in yielding]
     return sorted(outcomes, key=lambda one: rungs.index(one.rung))
 
 
