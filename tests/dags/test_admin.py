@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,6 @@ from tidegate.airflow.admin import ensure, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.dags.conftest import Fork
 
 PASSWORD = "correct horse"
 
@@ -49,14 +48,17 @@ def roles(users: Any, user: str, password: str) -> list[str]:
     return [role.name for role in found.roles] if found else []
 
 
-AS_THE_CHART = "import runpy; runpy.run_module('tidegate.airflow.admin', run_name='__main__')"
-
-
-def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(users: Any, fork: Fork) -> None:
-    done = fork(AS_THE_CHART, TIDEGATE_ADMIN_USER="admin", TIDEGATE_ADMIN_PASSWORD=PASSWORD)
-    assert done.returncode == 0, done.stderr
-    assert "admin account admin: created" in done.stdout + done.stderr
-    assert PASSWORD not in done.stdout + done.stderr
+def test_the_account_is_made_as_the_chart_makes_it_and_its_password_is_not_printed(
+    users: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The program as it stands, in this process: another one takes longer to load Airflow's users than all it does."""
+    monkeypatch.setenv("TIDEGATE_ADMIN_USER", "admin")
+    monkeypatch.setenv("TIDEGATE_ADMIN_PASSWORD", PASSWORD)
+    with caplog.at_level("INFO"):
+        runpy.run_module("tidegate.airflow.admin", run_name="__main__")
+    said = caplog.text + "".join(capfd.readouterr())
+    assert "admin account admin: created" in said
+    assert PASSWORD not in said
     assert roles(users, "admin", PASSWORD) == ["Admin"]
     assert ensure("admin", PASSWORD) == "unchanged"
 
