@@ -98,7 +98,7 @@ class Stage:
         return {"conn_type": "azure_machine_learning", **given, **changes}
 
     def run(self, task: Any, **options: Any) -> StepRun:
-        pods = LocalPods(config=self.config, commands={"azure_ml": [*self.command, self.how(task)]})
+        pods = LocalPods(config=self.config, commands={"azure_ml": self.command})
 
         async def connect() -> LocalPods:
             return pods
@@ -110,11 +110,6 @@ class Stage:
         self.xcoms[task.task_id] = dict(found.values)
         self.runs[task.task_id] = found
         return found
-
-    def how(self, task: Any) -> str:
-        """The first task with packages of its own becomes another Python, which takes four seconds to load the SDK."""
-        alone = [one.task_id for one in task.dag.tasks if pins(one)][:1] == [task.task_id]
-        return "exec" if alone else "fork"
 
     def run_all(self, dag: DAG) -> None:
         """Every task, in an order that the DAG allows."""
