@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import os
 import threading
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import forked
 from tests.ledger.world import Stores, ask, done, failed, key
 from tidegate.ledger import Claim, LeaseLost, attempts, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tidegate.ledger import Ledger
 
@@ -86,15 +86,18 @@ ledger.shut()
 """
 
 
-def start(db: str, number: int, folder: Path, *, mode: str = "work") -> subprocess.Popen[str]:
-    root = Path(__file__).resolve().parents[2]
-    command = [sys.executable, "-c", PROCESS, db, str(number), mode, str(folder)]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True)
+LOADED = ("tests.ledger.world", "psycopg", "pymysql")
+"""What the process has in memory that these are forked from: to load it takes longer than what they do."""
 
 
-def answer(process: subprocess.Popen[str]) -> dict[str, object]:
-    output, _ = process.communicate(timeout=90)
-    assert process.returncode == 0
+def start(db: str, number: int, folder: Path, *, mode: str = "work") -> forked.Program:
+    return forked.Program(["-c", PROCESS, db, str(number), mode, str(folder)], env=os.environ, loaded=LOADED)
+
+
+def answer(process: forked.Program) -> dict[str, object]:
+    with process:
+        output = process.stdout.read()
+        assert process.wait(90) == 0, output
     return json.loads(output)
 
 
@@ -108,11 +111,9 @@ def test_two_processes_at_once_one_runs_the_other_gets_its_result(db: str, tmp_p
 
 def test_a_killed_holder_is_taken_over_by_a_waiting_process(db: str, tmp_path: Path, ledger: Ledger) -> None:
     (tmp_path / "go").touch()
-    holder = start(db, 1, tmp_path, mode="hang")
-    assert holder.stdout is not None
-    first = json.loads(holder.stdout.readline())
-    holder.kill()
-    holder.communicate()
+    with start(db, 1, tmp_path, mode="hang") as holder:
+        first = json.loads(holder.stdout.readline())
+        holder.kill()
     second = answer(start(db, 2, tmp_path))
     assert (first["verdict"], second["verdict"]) == ("Claim", "Claim")
     assert second["fence"] > first["fence"]
