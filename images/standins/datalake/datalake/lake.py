@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from azure.core import MatchConditions
@@ -24,7 +26,7 @@ from azure.core.exceptions import (
 from azure.storage.blob import BlobBlock, BlobServiceClient
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from azure.storage.blob import BlobClient, BlobProperties, ContainerClient
 
@@ -69,6 +71,8 @@ class Lake:
     def __init__(self, *, account: str, key: str, upstream: str) -> None:
         credential = {"account_name": account, "account_key": key}
         self._service = BlobServiceClient(f"{upstream}/{account}", credential=credential, retry_total=0)
+        # to make a client takes longer than its call, and a path is asked for several times in a row
+        self._blob: Callable[[str, str], BlobClient] = lru_cache(256)(self._service.get_blob_client)
         self._changing = threading.Lock()
 
     def make(self, filesystems: Iterable[str], *, seconds: float = 120) -> None:
@@ -95,15 +99,16 @@ class Lake:
         """Make an empty file, or a directory; what was there is replaced unless the conditions forbid it."""
         metadata = _metadata(properties) | (FOLDER if folder else {})
         with self._changing, _conflicts():
+            if not conditions.if_match:
+                self._make_parents(filesystem, path)
+                with suppress(ResourceExistsError):
+                    return self._put_empty(filesystem, path, metadata)
             found = self._found(filesystem, path)
             conditions.check(found)
             _refuse_other_kind(found, folder=folder)
             if found and folder:
                 return _marks(found.etag, found.last_modified)
-            self._make_parents(filesystem, path)
-            blob = self._service.get_blob_client(filesystem, path)
-            done = blob.upload_blob(b"", overwrite=True, metadata=metadata)
-            return _marks(done["etag"], done["last_modified"])
+            return self._put_empty(filesystem, path, metadata, overwrite=True)
 
     def append(self, filesystem: str, path: str, data: bytes, *, position: int) -> None:
         """Keep data for a position beyond what is flushed; the order of calls does not matter."""
@@ -146,7 +151,8 @@ class Lake:
             target = self._found(filesystem, path)
             conditions.check(target)
             _refuse_other_kind(target, folder=_is_folder(found))
-            self._make_parents(filesystem, path)
+            if source[0] != filesystem or _folder(source[1]) != _folder(path):
+                self._make_parents(filesystem, path)
             done = self._move(source, filesystem, path, conditions)
             for name in self._below(*source, found):
                 self._move((source[0], name), filesystem, path + name.removeprefix(source[1]), Conditions())
@@ -162,7 +168,7 @@ class Lake:
             if below and not recursive:
                 raise Refused(409, "DirectoryNotEmpty", "Set recursive to delete a directory that is not empty.")
             for name in [*reversed(below), path]:
-                self._service.get_blob_client(filesystem, name).delete_blob()
+                self._blob(filesystem, name).delete_blob()
 
     def list_paths(
         self, filesystem: str, folder: str, *, recursive: bool, most: int, continuation: str
@@ -182,10 +188,9 @@ class Lake:
 
     def _found(self, filesystem: str, path: str) -> BlobProperties | None:
         try:
-            return self._service.get_blob_client(filesystem, path).get_blob_properties()
+            return self._blob(filesystem, path).get_blob_properties()
         except ResourceNotFoundError as error:
-            if getattr(error, "error_code", "") == "ContainerNotFound":
-                raise Refused(404, "FilesystemNotFound", "The specified filesystem does not exist.") from error
+            _refuse_missing(error)
             return None
 
     def _file(self, filesystem: str, path: str) -> tuple[BlobClient, BlobProperties]:
@@ -193,7 +198,7 @@ class Lake:
         if not found:
             raise Refused(404, "PathNotFound", "The specified path does not exist.")
         _refuse_other_kind(found, folder=False)
-        return self._service.get_blob_client(filesystem, path), found
+        return self._blob(filesystem, path), found
 
     def _below(self, filesystem: str, path: str, found: BlobProperties) -> list[str]:
         """What lies below a path; the blob service looks through all that it has for it, so files are not asked."""
@@ -204,18 +209,26 @@ class Lake:
 
     def _make_parents(self, filesystem: str, path: str) -> None:
         """Make the directories that a path lies in; above one that is there, all are."""
-        missing, parent = list[str](), path.rpartition("/")[0]
-        while parent and not (found := self._found(filesystem, parent)):
-            missing.append(parent)
-            parent = parent.rpartition("/")[0]
-        if parent:
+        parts = _folder(path).split("/") if "/" in path else []
+        if parts and (found := self._found(filesystem, "/".join(parts))):
             _refuse_other_kind(found, folder=True)
-        for name in reversed(missing):
-            self._service.get_blob_client(filesystem, name).upload_blob(b"", metadata=FOLDER)
+            return
+        for count in range(1, len(parts) + 1):
+            parent = "/".join(parts[:count])
+            try:
+                self._put_empty(filesystem, parent, FOLDER)
+            except ResourceExistsError:
+                _refuse_other_kind(self._found(filesystem, parent), folder=True)
+
+    def _put_empty(
+        self, filesystem: str, path: str, metadata: dict[str, str], *, overwrite: bool = False
+    ) -> dict[str, str]:
+        done = self._blob(filesystem, path).upload_blob(b"", overwrite=overwrite, metadata=metadata)
+        return _marks(done["etag"], done["last_modified"])
 
     def _move(self, source: tuple[str, str], filesystem: str, path: str, conditions: Conditions) -> dict[str, str]:
-        old = self._service.get_blob_client(*source)
-        new = self._service.get_blob_client(filesystem, path)
+        old = self._blob(*source)
+        new = self._blob(filesystem, path)
         done = new.start_copy_from_url(old.url, **conditions.for_blob())
         old.delete_blob()
         return _marks(done["etag"], done["last_modified"])
@@ -232,6 +245,18 @@ class _conflicts:  # noqa: N801 (used like a function)
             raise Refused(409, "PathAlreadyExists", "The specified path already exists.") from error
         if isinstance(error, ResourceModifiedError):
             raise Refused(412, "ConditionNotMet", "The condition is not met.") from error
+        if isinstance(error, ResourceNotFoundError):
+            _refuse_missing(error)
+
+
+def _refuse_missing(error: ResourceNotFoundError) -> None:
+    """Refuse where what is not there is the filesystem."""
+    if getattr(error, "error_code", "") == "ContainerNotFound":
+        raise Refused(404, "FilesystemNotFound", "The specified filesystem does not exist.") from error
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def _metadata(properties: str) -> dict[str, str]:
