@@ -39,7 +39,7 @@ Variables = tuple[tuple[str, str], ...]
 LOADED = (
     *(f"jobs.{name}" for name in ("call_service", "check_weather", "fetch_weather", "hello", "run_command")),
     *(f"jobs.train_model.{name}" for name in ("forest", "plots", "table")),
-    *("jobs.upload_model", "azure.storage.filedatalake", "boto3"),
+    *("jobs.upload_model", "azure.storage.filedatalake", "tests.boto"),
     *(f"tidegate.step.stores.{name}" for name in ("abfss", "file", "s3")),
 )
 """What the process that forks imports, with all that this imports in its turn; each such list has a process."""
