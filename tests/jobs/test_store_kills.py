@@ -12,14 +12,17 @@ import pytest
 
 from tests import forked
 from tidegate.step import NotFound, TryAgain
+from tidegate.step.stores.protocol import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.jobs.conftest import Place
 
-SIZE = 17 * 1024 * 1024
-"""Three parts in S3."""
+SIZE = CHUNK + 1024 * 1024
+"""Bytes; two parts in S3."""
+SECONDS = 0.4
+"""Within which a writer is killed: some writes of this size."""
 
 WRITER = f"""
 import sys
@@ -45,7 +48,7 @@ def test_a_killed_write_is_whole_or_not_there(place: Place, mode: str) -> None:
     seed = random.randrange(2**32)  # noqa: S311
     draw = random.Random(seed)  # noqa: S311
     for _ in range(4):
-        _write_until_killed(url, mode, after=draw.uniform(0, 0.8))
+        _write_until_killed(url, mode, after=draw.uniform(0, SECONDS))
         seen.add(_settled(place, url))
         assert seen <= {b"a", b"b", b""}, f"half an object (seed {seed})"
     listed = {stat.url for stat in place.store.list(place.root)}

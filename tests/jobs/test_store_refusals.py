@@ -42,7 +42,7 @@ def test_a_missing_bucket_is_named_whatever_is_asked(remote_place: Place) -> Non
         lambda: remote_place.store.put(url, b"x"),
         lambda: remote_place.store.put(url, b"x", create_once=True),
         lambda: remote_place.store.put(url, b"x", if_match="abc"),
-        lambda: remote_place.store.put(url, content(2 * CHUNK)),
+        lambda: remote_place.store.put(url, content(CHUNK + 1)),
         lambda: list(remote_place.store.list(url)),
     ):
         with pytest.raises(NotFound, match=r"'nobucket'.*does not exist; create it or correct"):
