@@ -106,7 +106,7 @@ def test_the_exit_code_and_the_last_line_say_what_happened(
     environ: dict[str, str], body: str, code: int, last: str
 ) -> None:
     environ["TIDEGATE_INPUTS"] = json.dumps({"data": "file:///data.csv"})
-    done = ended_alone(f"print('before'); {body}", environ)
+    done = ended(f"print('before'); {body}", environ)
     assert done.returncode == code
     assert done.stderr.splitlines()[-1] == last
     assert json.loads(done.stdout.splitlines()[-1])["usage"]["peak_memory_bytes"] > 1_000_000
