@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -119,7 +120,9 @@ def test_a_certificate_signs_in_by_an_assertion(fake: Fake, step: Step) -> None:
         step("ping", AZURE_ML_CERTIFICATE="no certificate")
 
 
+@cache
 def pem() -> str:
+    """A certificate with its key; which one does not matter."""
     key, name = rsa.generate_private_key(65537, 2048), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "app")])
     now = dt.datetime.now(dt.UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,10 +11,10 @@ import pytest
 from tests import forked
 from tests.jobs.azure_ml.conftest import LOADED, MOST_SECONDS
 from tests.jobs.azure_ml.specs import COMMAND, FILES
-from tests.jobs.servers import ROOT
 from tidegate.step import AccessDenied, BadSettings, NotFound, StepError, TryAgain
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.jobs.azure_ml.conftest import Step
@@ -109,20 +107,13 @@ def assert_nothing_secret(fake: Fake, folder: Path, done: subprocess.CompletedPr
 
 
 def test_as_people_call_it_it_leaves_no_secret_behind(fake: Fake, step: Step, tmp_path: Path) -> None:
-    """The specification and its code are files."""
+    """The specification and its code are files. That it begins alone as well, `test_virtualenv` shows."""
     (tmp_path / "job" / "src").mkdir(parents=True)
     (tmp_path / "job" / "src" / "main.py").write_text(FILES["src/main.py"])
     (tmp_path / "job" / "spec.yml").write_text(COMMAND)
-    hosts = os.pathsep.join([str(ROOT), str(ROOT / "tests/jobs/azure_ml/hosts")])
-    done = subprocess.run(
-        [sys.executable, "-m", "jobs.azure_ml", "job", "submit", "--spec", "job/spec.yml"],
-        env={**variables(step, tmp_path, secret=fake.secret), "PYTHONPATH": hosts},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=MOST_SECONDS - 10,
-        check=False,
-    )
+    command = ["-m", "jobs.azure_ml", "job", "submit", "--spec", "job/spec.yml"]
+    environ = variables(step, tmp_path, secret=fake.secret)
+    done = forked.run(command, env=environ, cwd=tmp_path, timeout=MOST_SECONDS - 10, loaded=LOADED)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["value"]["status"] == "Completed"
     assert_nothing_secret(fake, tmp_path, done)
