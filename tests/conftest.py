@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).resolve().parent
+gc.set_threshold(100_000, 50, 50)  # to look for garbage as often as by default is a sixth of what loading Airflow takes
 OFFLINE = ("static", "steps", "cli", "jobs", "dags", "helm", "browser", "cluster_units")
 
 
