@@ -27,7 +27,7 @@ def test_the_cron_job_has_what_it_needs_and_no_more(name: str) -> None:
     assert pod["spec"]["serviceAccountName"] == "tidegate-reconcile"
     (container,) = pod["spec"]["containers"]
     assert container["command"] == ["python", "-m", "tidegate.airflow.reconcile"]
-    assert container["args"] == ["--keep=3", "--days=7"]
+    assert container["args"] == ["--keep=3", "--days=7", "--minutes=15"]
     assert set(variables(container)) == {"TIDEGATE_STEPS_NAMESPACE", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"}
 
 
