@@ -31,8 +31,11 @@ RUNGS = ("static", "steps", "cli", "jobs", "ledger", "dags", "helm", "browser", 
 NEEDS_ENGINE = ("images", "cluster")
 ALONE = ("cluster",)
 """Rungs beside which little else runs: they wait for what others would slow down."""
-BESIDE = ("static", "helm")
-"""Rungs without servers or clocks, which run beside those where they are wanted, on what those leave of the cores."""
+BESIDE = ("helm",)
+"""Rungs without servers or clocks, which run beside those where they are wanted, on what those leave of the cores.
+
+They leave nothing in the checkout: the last test of the cluster looks for what it left.
+"""
 PARTS = {"jobs": ("jobs", "jobs/azure_ml"), "steps": ("steps", "steps/outage")}
 """Rungs too long for one lane, as folders of tests that run side by side; the first leaves out the others."""
 WAITING = ("steps/outage", "jobs/azure_ml")
@@ -41,7 +44,7 @@ LANES = 3
 """How many of the others run at once: each waits for servers now and then."""
 OWN_WORDS = ": optional: not run: "
 """Before what a skip wants to have printed as it is."""
-LONGEST = ("jobs", "images", "dags", "steps", "browser", "ledger", "cli")
+LONGEST = ("jobs", "images", "dags", "steps", "browser", "ledger", "cli", "static")
 """The longest of them, which are begun first, so that the lanes end together."""
 
 console = Console(highlight=False)
