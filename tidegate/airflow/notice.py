@@ -3,7 +3,8 @@
 Kubernetes sends the same SIGTERM for an eviction, after which the next try goes on. A step that has work elsewhere (a
 job in a cloud) must tell the two apart: stopped, it ends that work; evicted, it leaves it to the next try. A step with
 `cancelNotice` in the chart's values finds the word in the file that `$TIDEGATE_STOPPED_FILE` names, which is empty
-until then. The kubelet brings an annotation there within a second or two, so the deletion waits for `SECONDS`.
+until then. The kubelet brings an annotation there within a second or two, on a busy node later, and not at all once the
+deletion has begun; so that waits for `SECONDS`.
 
 Again: a pod that was told is told once more; nothing comes of it.
 """
@@ -26,7 +27,7 @@ STOPPED = f"{PREFIX}stopped"
 VARIABLE = "TIDEGATE_STOPPED_FILE"
 FOLDER, FILE = "/etc/tidegate", "stopped"
 
-SECONDS = 3.0
+SECONDS = 10.0
 """From the word to the deletion."""
 
 
