@@ -124,7 +124,7 @@ def _ti_id(pod: Pod) -> str:
 
 
 def _created(pod: Pod) -> datetime:
-    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00"))
+    return datetime.fromisoformat(pod["metadata"]["creationTimestamp"])
 
 
 def _ended(pod: Pod) -> datetime:
